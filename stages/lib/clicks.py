@@ -1,0 +1,233 @@
+"""A click log becomes one row of measures a session, as they stand at the session's N-th page view.
+
+Nothing later than that view is seen, but for the target: whether a purchase follows it. What is known of the
+visitor's past are the visits that had ended before the session started. The measures are whole numbers (cents,
+seconds, counts) and every order is total, so the result does not depend on the engine or its threads.
+"""
+
+from dataclasses import dataclass
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table, Value
+
+from stages.lib.files import InputError
+from stages.lib.params import Clicks
+
+NEEDED = ("time", "visitor", "session", "event")
+NUMBERS = (
+    "quantity", "checkout_step", "browser_version", "operating_system_version", "major_city", "screen_width",
+    "screen_height", "window_width", "window_height", "tab_visible",
+)  # fmt: skip
+TEXTS = ("page", "page_type", "browser", "operating_system")
+ATTRIBUTES = (*TEXTS[2:], *NUMBERS[2:-1])
+EVENTS = ("view", "click", "scroll", "tab", "add", "remove", "purchase")
+PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
+SESSION = ["visitor", "session"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row a scored session, and what the log could not tell."""
+
+    table: Table
+    missing: tuple[str, ...]
+
+
+def measure(log: Table, settings: Clicks) -> Measured:
+    """One row of whole-number measures for each session of `log` that reaches page view `settings.page_view`.
+
+    Sessions that end or buy sooner are left out. Columns that the log lacks are null in between and named in
+    `missing`. Raises InputError when a needed column is not there or a value in it can't be read.
+    """
+    events, missing = normalise(log, settings)
+    events = number_views(events)
+    at_view = settings.page_view
+    # The moment of scoring is the N-th view itself: what is on that page already, clicks say, comes after it.
+    events = events.mutate(
+        seen=(_.view_number < at_view) | ((_.view_number == at_view) & (_.event == "view")),
+        scored_view=(_.view_number == at_view) & (_.event == "view"),
+    )
+    visits = events.group_by(SESSION).aggregate(**visit_totals(events), **seen_totals(events))
+    scored = visits.filter((_.views >= at_view) & (_.bought_before == 0)).drop("bought_before")
+    scored = _join(_join(scored, view_totals(events)), history(visits))
+    return Measured(seen_in_last_visit(scored, events), missing)
+
+
+def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
+    """`log` under this module's names and types, and the optional columns it lacks."""
+    names = settings.columns
+    unknown = sorted({*names} - {*NEEDED, *NUMBERS, *TEXTS, "price"})
+    if unknown:
+        raise InputError(f"prepare.clicks.columns.{unknown[0]}: unknown; known are {', '.join((*NEEDED, *TEXTS, *NUMBERS, 'price'))}")
+    for name in NEEDED:
+        if names.get(name) not in log.columns:
+            raise InputError(f"no column '{names.get(name)}' for prepare.clicks.columns.{name}; it has {', '.join(log.columns)}")
+
+    def optional(name: str, kind: str) -> Value:
+        return log[names[name]].cast("string").try_cast(kind) if present(name) else ibis.null(kind)
+
+    def present(name: str) -> bool:
+        return names.get(name) in log.columns
+
+    events = log.select(
+        time=_moment(log[names["time"]]),
+        visitor=log[names["visitor"]],
+        session=log[names["session"]],
+        event=_renamed(log[names["event"]], settings.events),
+        cents=(optional("price", "float64") * 100).round().cast("int64"),
+        **{name: optional(name, "int64") for name in NUMBERS},
+        **{name: optional(name, "string") for name in TEXTS},
+    )
+    broken = events.aggregate(time=_.time.isnull().sum(), session=_.session.isnull().sum(), visitor=_.visitor.isnull().sum())
+    for name, count in broken.to_pyarrow().to_pylist()[0].items():
+        if count:
+            raise InputError(f"column '{names[name]}': {count} rows without a {'readable ' * (name == 'time')}{name}")
+    events = events.filter(_.event.notnull())
+    events = events.mutate(
+        role=_renamed(events.page_type, settings.page_types) if present("page_type") else ibis.null("string"),
+        second=_.time.epoch_seconds(),
+        quantity=_.quantity.fill_null(1),
+    )
+    return events, tuple(name for name in (*TEXTS, *NUMBERS, "price") if not present(name))
+
+
+def _moment(column: Value) -> Value:
+    """A time from a time, a text or the seconds or milliseconds since 1970."""
+    if column.type().is_integer():
+        # Seconds reach 10^11 in the year 5138 only.
+        return (column > 10**11).ifelse(column, column * 1000).as_timestamp("ms")
+    return column.try_cast("timestamp(6)")
+
+
+def _renamed(column: Value, names: dict[str, list[str]]) -> Value:
+    cases = [(column.cast("string").isin(theirs), ours) for ours, theirs in names.items() if theirs]
+    return ibis.cases(*cases, else_=ibis.null("string"))
+
+
+def number_views(events: Table) -> Table:
+    """Adds view_number: how many pages the session has viewed up to this event, in an order without ties.
+
+    Events at the same moment are ordered by their kind, as listed in EVENTS, then by their content; rows that
+    tie even so are alike in every column that counts.
+    """
+    rank = ibis.cases(*[(events.event == event, place) for place, event in enumerate(EVENTS)])
+    order = [_.time, rank, _.page, _.page_type, _.cents, _.quantity, _.checkout_step]
+    window = ibis.cumulative_window(group_by=SESSION, order_by=order)
+    return events.mutate(view_number=(_.event == "view").cast("int64").sum().over(window))
+
+
+def visit_totals(t: Table) -> dict[str, Value]:
+    """What a visit comes to as a whole: the past of the visits after it, and the target of this one."""
+    view, add, purchase = t.event == "view", t.event == "add", t.event == "purchase"
+    return {
+        "start": t.time.min(),
+        "start_second": t.second.min(),
+        "end_second": t.second.max(),
+        "views": _count(view),
+        **{f"views_{role}": _count(view & (t.role == role)) for role in PAGE_TYPES},
+        "purchases": _count(purchase),
+        "purchase_cents": _sum(t.cents * t.quantity, purchase),
+        "purchase_items": _sum(t.quantity, purchase),
+        "added_items": _sum(t.quantity, add),
+        "first_page": t.page.argmin(t.view_number, where=view),
+        "last_page": t.page.argmax(t.view_number, where=view),
+        "buys": (_count(purchase & ~t.seen) > 0).cast("int64"),
+        "bought_before": _count(purchase & t.seen),
+    }
+
+
+def seen_totals(t: Table) -> dict[str, Value]:
+    """What the session has come to at the scored view."""
+    signed = ibis.cases((t.event == "add", t.quantity), (t.event == "remove", -t.quantity), else_=0)
+    measures = {
+        "now_second": t.second.max(where=t.scored_view),
+        "basket_items": _sum(signed, t.seen),
+        "basket_cents": _sum(signed * t.cents, t.seen),
+        "last_add_second": t.second.max(where=t.seen & (t.event == "add")),
+        "step": t.checkout_step.max(where=t.seen),
+        "current_page": t.page.max(where=t.scored_view),
+        "current_type": t.page_type.max(where=t.scored_view),
+        "current_visible": t.tab_visible.max(where=t.scored_view),
+        **{name: t[name].max(where=t.scored_view) for name in ATTRIBUTES},
+    }
+    for event in ("click", "scroll", "tab"):
+        happened = t.seen & (t.event == event)
+        measures[f"{event}s"] = _count(happened)
+        measures |= {f"{event}s_{role}": _count(happened & (t.role == role)) for role in PAGE_TYPES}
+    return measures
+
+
+def view_totals(events: Table) -> Table:
+    """A row a session: what its page views up to the scored one come to, and how long each lasted."""
+    views = events.filter(_.seen & (_.event == "view"))
+    by_view = ibis.window(group_by=SESSION, order_by=_.view_number)
+    views = views.mutate(seconds=(_.second.lead().over(by_view) - _.second).fill_null(0))
+    before = ~views.scored_view
+    return views.group_by(SESSION).aggregate(
+        **{f"now_{role}": _count(views.role == role) for role in PAGE_TYPES},
+        now_views=_count(views.seen),
+        pages=views.page.nunique(),
+        pages_before=views.page.nunique(where=before),
+        seconds_product=_sum(views.seconds, views.role == "product"),
+        seconds_cart=_sum(views.seconds, views.role == "cart"),
+        previous_seconds=views.seconds.argmax(views.view_number, where=before).fill_null(0),
+    )
+
+
+def history(visits: Table) -> Table:
+    """A row a session: the visitor's last visit (last_…) and all visits (all_…) that had ended before it started.
+
+    Sessions can overlap (two tabs, two devices), so a visit counts by its end, not by its start. With starts and
+    ends on one line of time, the number of ends before a start is also the rank of the last visit that ended.
+    """
+    ends = visits.select(*SESSION, second=_.end_second, is_end=ibis.literal(1))
+    starts = visits.select(*SESSION, second=_.start_second, is_end=ibis.literal(0))
+    line = ibis.union(ends, starts)
+    # At the same second the start comes first: a visit that ends just then is not yet over.
+    until_now = ibis.cumulative_window(group_by="visitor", order_by=[_.second, _.is_end, _.session])
+    line = line.mutate(ended=_.is_end.sum().over(until_now))
+    before = line.filter(_.is_end == 0).select(*SESSION, "ended")
+
+    by_end = ibis.cumulative_window(group_by="visitor", order_by=[_.end_second, _.session])
+    counted = ["views", *[f"views_{role}" for role in PAGE_TYPES], "purchases", "purchase_cents", "purchase_items"]
+    past = visits.select(
+        "visitor",
+        ended=_.count().over(by_end),
+        last_session=_.session,
+        **{f"last_{name}": visits[name] for name in (*counted, "added_items", "start_second", "last_page")},
+        last_seconds=_.end_second - _.start_second,
+        all_seconds=(_.end_second - _.start_second).sum().over(by_end),
+        **{f"all_{name}": visits[name].sum().over(by_end) for name in counted},
+        first_start_second=_.start_second.min().over(by_end),
+        bought_second=(_.purchases > 0).ifelse(_.end_second, ibis.null("int64")).max().over(by_end),
+    )
+    return _join(before, past, ["visitor", "ended"])
+
+
+def seen_in_last_visit(scored: Table, events: Table) -> Table:
+    """Adds how many of the session's pages so far, and whether the current one, were also in the last visit."""
+    views = events.filter((_.event == "view") & _.page.notnull())
+    pages = views.select(*SESSION, "page").distinct()
+    so_far = views.filter(_.seen).group_by([*SESSION, "page"]).aggregate(is_current=_.scored_view.any())
+    last = scored.select(*SESSION, "last_session").filter(_.last_session.notnull())
+    shared = (
+        so_far.inner_join(last, SESSION)
+        .inner_join(pages.rename(last_session="session"), ["visitor", "last_session", "page"])
+        .group_by(SESSION)
+        .aggregate(shared_pages=_.count(), shared_current=_.is_current.any().cast("int64"))
+    )
+    return _join(scored, shared)
+
+
+def _join(left: Table, right: Table, keys: list[str] = SESSION) -> Table:
+    return left.left_join(right, keys).drop([f"{key}_right" for key in keys])
+
+
+def _sum(value: Value, where: Value) -> Value:
+    """A sum that is 0, not null, where there is nothing to add, and a whole number on every engine."""
+    return value.sum(where=where).fill_null(0).cast("int64")
+
+
+def _count(where: Value) -> Value:
+    return where.cast("int64").sum().fill_null(0).cast("int64")

@@ -1,0 +1,185 @@
+"""What each column of a table of sessions is: target, key, number or category; and whether it can be used."""
+
+import re
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import Column, Table
+
+from stages.lib.files import InputError
+from stages.lib.params import Prepare
+
+INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
+CLASSES = {"1": 1, "true": 1, "yes": 1, "y": 1, "0": 0, "false": 0, "no": 0, "n": 0, "1.0": 1, "0.0": 0}
+MOSTLY_NUMBERS = 0.9
+NAMES_ROWS = 0.5
+FEW_LEVELS = 50
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Counts over one column."""
+
+    rows: int
+    missing: int
+    distinct: int
+    numbers: int
+    integers: int
+    infinite: int
+    not_a_number: str | None
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.missing
+
+
+def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
+    """`table` with a 0/1 target, numbers as int64 or float64, categories as text and nulls where a value is missing.
+
+    Returns it with a line for each thing left out. Raises InputError, naming the column, for one that can't be used.
+    """
+    declared = {"target": [settings.target], **{f"keys.{name}": [key] for name, key in settings.keys if key}}
+    for place, names in {**declared, "drop": settings.drop, "categories": settings.categories, "numbers": settings.numbers}.items():
+        for name in names:
+            if name not in table.columns:
+                raise InputError(f"no column '{name}' (prepare.{place}); it has {', '.join(table.columns)}")
+    table = table.drop(*settings.drop).mutate(**_missing_as_null(table, settings))
+    keys = [key for _, key in settings.keys if key]
+    features = [name for name in table.columns if name not in (settings.target, *keys)]
+    profiles = profile(table, features)
+    indices = [name for name in features if INDEX.fullmatch(name) and profiles[name].distinct == profiles[name].rows]
+    features = [name for name in features if name not in indices]
+    if not features:
+        raise InputError("no columns are left to predict from")
+    kinds = {name: _kind(name, table[name], profiles[name], settings) for name in features}
+    _check_keys(table, settings)
+    table = table.select(
+        *keys,
+        *[_cast(table[name], kind).name(name) for name, kind in kinds.items()],
+        target_as_class(table, settings).name(settings.target),
+    )
+    return table, [f"left out the index column '{name}'" for name in indices]
+
+
+def without_constants(table: Table, features: list[str]) -> tuple[Table, list[str]]:
+    """`table` less the `features` that are the same in every row, and their names."""
+    profiles = profile(table, features)
+    constant = [name for name in features if profiles[name].distinct <= 1 and profiles[name].missing in (0, profiles[name].rows)]
+    return table.drop(*constant), constant
+
+
+def profile(table: Table, names: list[str]) -> dict[str, Profile]:
+    """Counts over each of the columns, in one pass."""
+    questions = {"rows": table.count()}
+    for place, name in enumerate(names):
+        column = table[name]
+        text = column.type().is_string()
+        number = column.try_cast("float64") if text else column.cast("float64") if column.type().is_numeric() else None
+        questions[f"missing {place}"] = column.isnull().sum()
+        questions[f"distinct {place}"] = column.nunique()
+        if number is not None:
+            questions[f"numbers {place}"] = number.notnull().sum()
+            questions[f"infinite {place}"] = number.isinf().sum()
+            questions[f"integers {place}"] = (number.round() == number).sum()
+        if text:
+            questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
+    answers = table.aggregate(**questions).to_pyarrow().to_pylist()[0]
+
+    def answer(question: str, place: int) -> int:
+        return answers.get(f"{question} {place}") or 0
+
+    return {
+        name: Profile(
+            answers["rows"],
+            *(answer(question, place) for question in ("missing", "distinct", "numbers", "integers", "infinite")),
+            answers.get(f"not_a_number {place}"),
+        )
+        for place, name in enumerate(names)
+    }
+
+
+def target_as_class(table: Table, settings: Prepare) -> Column:
+    """The target as 0 or 1: equal to `settings.positive`, or by its meaning (1, true, yes, y; 0, false, no, n)."""
+    name = settings.target
+    column = table[name].cast("string").strip().name("value")
+    counts = column.value_counts(name="rows").limit(12).to_pyarrow().to_pylist()
+    values = sorted((row["value"] or "", row["rows"]) for row in counts if row["value"] is not None)
+    missing = sum(row["rows"] for row in counts if row["value"] is None)
+    shown = ", ".join(f"'{value}'" for value, _ in values[:10])
+    if missing:
+        raise InputError(f"target '{name}': {missing} rows without a value")
+    if settings.positive is not None:
+        positive = str(settings.positive)
+        if positive not in [value for value, _ in values]:
+            raise InputError(f"target '{name}': no row is '{positive}' (prepare.positive); it has {shown}")
+        is_one = column == positive
+    elif any(value.lower() not in CLASSES for value, _ in values) or len(values) > 2:
+        raise InputError(f"target '{name}': expected two classes, such as 0 and 1 or yes and no, got {shown}; prepare.positive names the one to predict")
+    else:
+        is_one = column.lower().isin([word for word, one in CLASSES.items() if one])
+    if len(values) < 2:
+        raise InputError(f"target '{name}': all rows are of one class, {shown}")
+    return is_one.cast("int64")
+
+
+def _missing_as_null(table: Table, settings: Prepare) -> dict[str, Column]:
+    """Texts that mark a missing value, and NaN, as null; what is a label (target, keys) stays."""
+    columns = {}
+    for name in table.columns:
+        column = table[name]
+        if name in settings.drop or name == settings.target:
+            continue
+        if column.type().is_string():
+            text = column.strip()
+            columns[name] = text.isin(settings.missing).ifelse(ibis.null("string"), text)
+        elif column.type().is_floating():
+            columns[name] = column.isnan().ifelse(ibis.null(column.type()), column)
+    return columns
+
+
+def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.DataType:
+    """The type a feature gets; InputError if it can't be one."""
+    drop = f"; leave it out with prepare.drop: [{name}]"
+    if counts.present == 0:
+        raise InputError(f"column '{name}': every value is missing{drop}")
+    if counts.distinct == 1 and counts.missing == 0:
+        raise InputError(f"column '{name}': the same value in every row{drop}")
+    known = column.type().is_string() or column.type().is_numeric() or column.type().is_boolean()
+    if not known:
+        raise InputError(f"column '{name}': {column.type()} is neither number nor text{drop}")
+    if name in settings.categories or (column.type().is_string() and not _is_number(name, counts, settings)):
+        if counts.distinct > max(FEW_LEVELS, NAMES_ROWS * counts.present):
+            raise InputError(
+                f"column '{name}': {counts.distinct} different texts in {counts.present} rows; it seems to name rows{drop}"
+            )
+        return dt.string
+    if counts.numbers < counts.present and not column.type().is_boolean():
+        raise InputError(
+            f"column '{name}': {counts.present - counts.numbers} of {counts.present} values are no numbers, such as "
+            f"'{counts.not_a_number}'; name it in prepare.missing, or the column in prepare.categories"
+        )
+    if counts.infinite:
+        raise InputError(f"column '{name}': {counts.infinite} infinite values")
+    whole = column.type().is_boolean() or (counts.integers == counts.present and not column.type().is_floating())
+    return dt.int64 if whole else dt.float64
+
+
+def _is_number(name: str, counts: Profile, settings: Prepare) -> bool:
+    """A column that is nearly all numbers is meant as one: what is none in it is a mistake, not a level."""
+    return name in settings.numbers or counts.numbers >= MOSTLY_NUMBERS * counts.present
+
+
+def _cast(column: Column, kind: dt.DataType) -> Column:
+    # By way of float64, so that the text '3.0' can be the whole number 3.
+    return column.cast("float64").cast(kind) if kind.is_numeric() and column.type().is_string() else column.cast(kind)
+
+
+def _check_keys(table: Table, settings: Prepare) -> None:
+    for role, name in settings.keys:
+        if name and (missing := table[name].isnull().sum().execute()):
+            raise InputError(f"key '{name}' (prepare.keys.{role}): {missing} rows without a value")
+    name = settings.keys.session
+    if name and (repeated := table[name].value_counts(name="rows").filter(lambda t: t.rows > 1)).count().execute():
+        first = repeated.order_by(name).limit(1).to_pyarrow().to_pylist()[0]
+        raise InputError(f"session id '{first[name]}' stands in {first['rows']} rows; each session has one")

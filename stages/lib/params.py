@@ -1,0 +1,179 @@
+"""params.yaml as typed, checked, frozen sections."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from stages.lib.files import InputError
+
+PARAMS = Path("params.yaml")
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Day = Annotated[date, BeforeValidator(lambda text: date.fromisoformat(text))]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Simulate(Section):
+    sessions: Count
+    purchases: Count
+    start: Day
+    days: Count
+    signal: NotNegative
+
+    @model_validator(mode="after")
+    def _fewer_purchases_than_sessions(self):
+        if self.purchases >= self.sessions:
+            raise ValueError("purchases must be fewer than sessions")
+        return self
+
+
+class Csv(Section):
+    delimiter: str
+    encoding: Literal["utf-8", "utf-16", "latin-1"]
+    cut_off: Literal["error", "drop"]
+
+
+class Clicks(Section):
+    page_view: Count
+    columns: dict[str, str | None]
+    events: dict[str, list[str]]
+    page_types: dict[str, list[str]]
+
+
+class Keys(Section):
+    session: str | None
+    visitor: str | None
+    time: str | None
+
+
+class Prepare(Section):
+    source: str
+    kind: Literal["clicks", "sessions"]
+    target: str
+    positive: str | int | float | bool | None
+    drop: list[str]
+    categories: list[str]
+    numbers: list[str]
+    missing: list[str]
+    keys: Keys
+    csv: Csv
+    clicks: Clicks
+
+
+class Split(Section):
+    by: Literal["target", "visitor", "time"]
+    test_share: Share
+    rare_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Network(Section):
+    layers: Annotated[list[Count], Field(min_length=1)]
+    activation: str
+    l2: NotNegative
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    initializer: str
+
+
+class Training(Section):
+    optimizer: str
+    learning_rate: Positive
+    batch_size: Count
+    epochs: Count
+    patience: Annotated[int, Field(ge=0)]
+    class_weights: Literal["none", "balanced"]
+
+
+class TrainBase(Section):
+    network: Network
+    training: Training
+    validation_share: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _stopping_needs_validation(self):
+        if self.training.patience and not self.validation_share:
+            raise ValueError("training.patience needs a validation_share above 0")
+        return self
+
+
+class GridSearch(Section):
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+    validation_share: Share
+
+
+class SmoteTrain(Section):
+    seed: Seed
+    variant: Literal["smote", "smotenc", "borderline", "adasyn", "none"]
+    ratio: Annotated[float, Field(gt=0, le=1)]
+    neighbours: Count
+
+
+class Params(Section):
+    seed: Seed
+    simulate: Simulate
+    prepare: Prepare
+    split: Split
+    train_base: TrainBase
+    grid_search: GridSearch
+    smote_train: SmoteTrain
+
+
+def load(*sections: str, path: Path = PARAMS) -> list[Any]:
+    """The named sections of params.yaml, in the order asked for.
+
+    The whole file is checked, so that a slip in a later stage's section shows before the first stage runs.
+    Raises InputError, in one line that names the key, for an unknown, missing, wrongly typed or out-of-range key.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    params = check(Params, document, where=str(path))
+    return [getattr(params, section) for section in sections]
+
+
+def check(kind: type[Section], values: Any, *, where: str) -> Any:
+    """`values` as a `kind`; InputError names the first key that does not fit."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        # An unknown key often stands beside the missing one it was meant to be, and says more.
+        errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise InputError(f"{where}: {_one_line(errors[0])}") from None
+
+
+def _one_line(error: dict[str, Any]) -> str:
+    # pydantic adds the name of a union's member to the path
+    key = ".".join(str(part) for part in error["loc"] if part not in ("str", "int", "float", "bool")) or "the file"
+    value = error["input"]
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    if error["type"].endswith("_type") and value is None or error["type"] == "model_type":
+        return f"{key}: expected a section of keys or a value, got {value!r}"
+    hint = ""
+    if isinstance(value, str) and _is_number(value):
+        hint = " (YAML reads this as text; write it without quotes or exponent, such as 0.00005)"
+    return f"{key}: {error['msg'].replace('Input should be', 'expected')}, got {value!r}{hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

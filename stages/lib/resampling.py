@@ -1,0 +1,63 @@
+"""More purchases for a training part that has few: SMOTE and its kin, from imbalanced-learn."""
+
+import numpy as np
+from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, BorderlineSMOTE
+
+from stages.lib.encoding import Encoder
+from stages.lib.files import InputError
+from stages.lib.params import SmoteTrain
+
+
+def resample(
+    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, settings: SmoteTrain
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of the training rows, followed by made-up purchases up to `settings.ratio` of the others.
+
+    codes: the training rows as `encoder.codes` gives them, shape (rows, codes). SMOTENC works on these, where a
+    category is one column, and gives each made-up row one of the levels; the other variants work on the network's
+    inputs, as in the study, where most made-up rows lie between levels.
+    Raises InputError if there are not more purchases than `settings.neighbours`, or if they are enough already.
+    """
+    inputs = encoder.expand(codes)
+    if settings.variant == "none":
+        return inputs, targets
+    purchases, others = int(targets.sum()), int(len(targets) - targets.sum())
+    if purchases <= settings.neighbours:
+        raise InputError(
+            f"{purchases} purchases in the training part, too few for smote_train.neighbours: {settings.neighbours}; "
+            f"at most {purchases - 1} are possible"
+        )
+    if purchases >= settings.ratio * others:
+        raise InputError(
+            f"smote_train.ratio: {settings.ratio} is no more than the ratio of {purchases / others:.3f} that the "
+            "training part has; raise it, or set smote_train.variant to none"
+        )
+    try:
+        if settings.variant == "smotenc":
+            return _smotenc(codes, targets, encoder, settings)
+        return _sampler(settings).fit_resample(inputs, targets)
+    except ValueError as error:
+        raise InputError(f"smote_train.variant: {settings.variant} failed: {' '.join(str(error).split())}") from None
+
+
+def _sampler(settings: SmoteTrain) -> SMOTE | BorderlineSMOTE | ADASYN:
+    neighbours = {"sampling_strategy": settings.ratio, "random_state": settings.seed}
+    if settings.variant == "adasyn":
+        return ADASYN(n_neighbors=settings.neighbours, **neighbours)
+    kind = BorderlineSMOTE if settings.variant == "borderline" else SMOTE
+    return kind(k_neighbors=settings.neighbours, **neighbours)
+
+
+def _smotenc(
+    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, settings: SmoteTrain
+) -> tuple[np.ndarray, np.ndarray]:
+    if encoder.code_is_category.all() or not encoder.code_is_category.any():
+        raise ValueError("it needs at least one number and one category")
+    sampler = SMOTENC(
+        encoder.code_is_category,
+        sampling_strategy=settings.ratio,
+        k_neighbors=settings.neighbours,
+        random_state=settings.seed,
+    )
+    made, made_targets = sampler.fit_resample(codes, targets)
+    return encoder.expand(made), made_targets

@@ -1,0 +1,106 @@
+"""Any file of rows, csv, csv.gz or parquet, as an Ibis table on embedded DuckDB."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import duckdb
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.expr.types import Table
+
+from stages.lib.files import InputError
+from stages.lib.params import Csv
+
+
+def connect() -> ibis.BaseBackend:
+    """DuckDB in this process: quiet, in UTC, and keeping the order of rows."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = true")
+    return connection
+
+
+def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
+    """The rows of `path`; the columns of a csv are text, those of a parquet have the file's types.
+
+    Raises InputError for a file that is missing, empty, without rows, cut off or not what its name says.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    if path.suffix == ".parquet":
+        table = _read_parquet(connection, path)
+    elif path.name.endswith((".csv", ".csv.gz")):
+        table = _read_csv(connection, path, settings)
+    else:
+        raise InputError(f"{path}: expected a name that ends in .csv, .csv.gz or .parquet")
+    if table.count().execute() == 0:
+        raise InputError(f"{path}: no rows, only a header")
+    return table
+
+
+def _read_parquet(connection: ibis.BaseBackend, path: Path) -> Table:
+    try:
+        pq.ParquetFile(path).close()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a whole parquet file: {_first_line(error)}") from None
+    return connection.read_parquet(path)
+
+
+def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
+    delimiter, names = _header(path, settings)
+    try:
+        rows = connection.read_csv(
+            path, columns=dict.fromkeys(names, "VARCHAR"), delim=delimiter, encoding=settings.encoding,
+            header=True, quote='"', escape='"', auto_detect=False, ignore_errors=True, store_rejects=True,
+        )  # fmt: skip
+        # Read once: a view would parse the file again for every question asked of it.
+        connection.raw_sql(f'CREATE TABLE source AS FROM "{rows.get_name()}"')
+        table = connection.table("source")
+        rejects = connection.con.execute("SELECT line, error_type, error_message FROM reject_errors ORDER BY line").fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {_first_line(error)}") from None
+    if rejects:
+        _judge_rejects(path, settings, rejects, lines=table.count().execute() + 1)
+    return table
+
+
+def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
+    """The delimiter, by default the one that cuts the first line into most names, and the names."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding=settings.encoding.replace("utf-8", "utf-8-sig"), newline="") as file:
+            line = file.readline().rstrip("\r\n")
+    except (UnicodeError, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {_first_line(error)}") from None
+    candidates = ",;\t|" if settings.delimiter == "auto" else settings.delimiter
+    cut = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in candidates}
+    delimiter = max(cut, key=lambda candidate: len(cut[candidate]))
+    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(cut[delimiter])]
+    # DuckDB, like SQL, takes names that differ in case only for the same.
+    seen = [name.lower() for name in names]
+    repeated = next((name for name in names if seen.count(name.lower()) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path}: two columns are named '{repeated}'")
+    if not names:
+        raise InputError(f"{path}: the first line is empty; expected the columns' names")
+    return delimiter, names
+
+
+def _judge_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]], lines: int) -> None:
+    """A cut-off last line may be dropped, if params say so; every other line that does not fit is an error."""
+    line, kind, message = rejects[0]
+    cut_off = len(rejects) == 1 and line == lines + 1 and kind in ("MISSING COLUMNS", "UNQUOTED VALUE")
+    if not cut_off:
+        hint = "; prepare.csv.encoding names another" if kind == "INVALID ENCODING" else ""
+        raise InputError(f"{path}: line {line}: {_first_line(message)}{hint}")
+    if settings.cut_off == "error":
+        raise InputError(f"{path}: the last line, {line}, is cut off; set prepare.csv.cut_off to drop to go on without it")
+    print(f"{path}: the last line, {line}, is cut off and was dropped")
+
+
+def _first_line(error: object) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,32 @@
+"""How every stage is run: paths from the command line in, one line of error out."""
+
+import argparse
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.lib.files import InputError
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with a path from the command line for each of its parameters, and exit.
+
+    An InputError ends the process with exit code 1 and one line, `STAGE: message`; an interrupt ends it with 130.
+    """
+    module = inspect.getmodule(main)
+    name = Path(module.__file__).stem
+    parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)
+    for argument in inspect.signature(main).parameters:
+        parser.add_argument(argument, type=Path)
+    arguments = parser.parse_args()
+    # DVC and schedulers stop a stage with SIGTERM: unwind as for Ctrl-C, so that no half-written file stays.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        main(**vars(arguments))
+    except InputError as error:
+        sys.exit(f"{name}: {error}")
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; what was there before stays", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,167 @@
+"""A grid of settings, walked by talos on all cores; killed and started again, it goes on where it was."""
+
+import hashlib
+import itertools
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from stages.lib.files import InputError
+from stages.lib.params import Network, TrainBase, Training, check
+
+POINTS_A_SHARD = 10
+JUDGE = "val_auc"
+FIGURES = (JUDGE, "val_loss", "loss")
+
+Point = dict[str, Any]
+Grid = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs (float32) and targets to train on and to be judged by."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    validation_inputs: np.ndarray
+    validation_targets: np.ndarray
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        return self.inputs, self.targets, self.validation_inputs, self.validation_targets
+
+
+def points(grid: Grid) -> list[Point]:
+    """Every combination of the grid's values; the last key changes fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def settings_at(base: TrainBase, point: Point) -> TrainBase:
+    """`base` with the point's values in place of its own; InputError if one is unknown or does not fit."""
+    sections = {"network": base.network.model_dump(), "training": base.training.model_dump()}
+    for name, value in point.items():
+        section = next((section for section in sections.values() if name in section), None)
+        if section is None:
+            known = [*Network.model_fields, *Training.model_fields]
+            raise InputError(f"params.yaml: grid_search.grid.{name}: unknown key; known are {', '.join(known)}")
+        section[name] = value
+    return check(TrainBase, base.model_dump() | sections, where="params.yaml: grid_search.grid")
+
+
+def walk(grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) -> pd.DataFrame:
+    """Train at every point of the grid: a row a point, in the grid's order, with its last epoch's figures.
+
+    The figures do not depend on the number of workers, one for each core, nor on the order they work in. Finished
+    points are kept under `checkpoints` until the whole grid is done, and for the same rows, grid and settings only.
+    Raises InputError if the walk was interrupted: a part of a grid is no result.
+    """
+    wanted = points(grid)
+    for point in wanted:
+        settings_at(base, point)
+    folder = checkpoints / _fingerprint(grid, base, rows, seed)
+    for other in checkpoints.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    shards = _shards(grid)
+    workers = min(len(shards), joblib.cpu_count())
+    print(f"{len(wanted)} points, {len(rows.inputs)} rows each, judged by {len(rows.validation_inputs)}", flush=True)
+    work = (
+        joblib.delayed(_walk_shard)(shard, wanted, base, rows, seed, folder / f"{number:04}")
+        for number, shard in enumerate(shards)
+    )
+    found = pd.concat(joblib.Parallel(n_jobs=workers)(work), ignore_index=True)
+    results = [_row(point, found) for point in wanted]
+    shutil.rmtree(checkpoints)
+    return pd.DataFrame(results)
+
+
+def said(point: Point) -> str:
+    """The point for people: no exponents, as in params.yaml."""
+    values = ((name, np.format_float_positional(value, trim="-") if isinstance(value, float) else value) for name, value in point.items())
+    return ", ".join(f"{name} {value}" for name, value in values)
+
+
+def best(results: pd.DataFrame, grid: Grid) -> Point:
+    """The point with the highest validation AUC; the first of them, if several are."""
+    if results[JUDGE].isna().all():
+        raise InputError("no point of the grid has a validation AUC")
+    row = results[JUDGE].idxmax()
+    return points(grid)[row]
+
+
+def _shards(grid: Grid) -> list[Grid]:
+    """Grids of at most POINTS_A_SHARD points that together are `grid`.
+
+    Each has one value of everything but the learning rate, so that it compiles once; and few, because talos' books
+    grow with the square of the points. They depend on the grid alone, so that any number of workers can resume.
+    """
+    rates = grid.get("learning_rate")
+    others = {name: values for name, values in grid.items() if name != "learning_rate"}
+    shards = [{name: [value] for name, value in point.items()} for point in points(others)]
+    if rates is None:
+        return shards
+    parts = [rates[start : start + POINTS_A_SHARD] for start in range(0, len(rates), POINTS_A_SHARD)]
+    return [shard | {"learning_rate": part} for shard in shards for part in parts]
+
+
+def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, seed: int, folder: Path) -> pd.DataFrame:
+    """What talos found for the points of `shard`, in a worker process."""
+    from talos import Scan
+
+    from stages.lib import network
+    from stages.lib.training import fit
+
+    def train(x_train, y_train, x_val, y_val, point):
+        settings = settings_at(base, point)
+        # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
+        built = network.build(settings.network, x_train.shape[1], seed)
+        try:
+            history = fit(built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val))
+        except FloatingPointError:
+            # A rate that is too high is a result, not the end of the grid.
+            history = dict.fromkeys(FIGURES, [float("nan")])
+        last = {name: history[name][-1] for name in FIGURES}
+        print(
+            f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {last[JUDGE]:.4f}  "
+            f"val_loss {last['val_loss']:.4f}  after {len(history['loss'])} epochs", flush=True
+        )  # fmt: skip
+        return last | {"epochs_trained": len(history["loss"])}
+
+    def scan(resume: bool) -> Any:
+        return Scan(
+            x=rows.inputs, y=rows.targets, x_val=rows.validation_inputs, y_val=rows.validation_targets,
+            params=shard, model=train, experiment_name="grid", experiment_dir=folder, resume=resume, seed=seed,
+            reduction_metric=JUDGE, save_weights=False, disable_progress_bar=True,
+        )  # fmt: skip
+
+    try:
+        result = scan(resume=(folder / "checkpoint.json").exists())
+    except (ValueError, OSError):
+        # Made by other code or other versions, or cut off while it was written: nothing to go on from.
+        if not folder.exists():
+            raise
+        shutil.rmtree(folder)
+        result = scan(resume=False)
+    # talos swallows an interrupt and returns what it has.
+    if result.status != "complete" or len(result.data) != len(points(shard)):
+        raise InputError(f"the grid was interrupted after {len(result.data)} of {len(points(shard))} points of a shard")
+    return result.data
+
+
+def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
+    is_point = np.logical_and.reduce([found[name].map(repr) == repr(value) for name, value in point.items()])
+    if is_point.sum() != 1:
+        raise RuntimeError(f"talos returned {is_point.sum()} rows for {point}")
+    row = found[is_point].iloc[0]
+    return point | {name: row[name] for name in FIGURES} | {"epochs": int(row["epochs_trained"])}
+
+
+def _fingerprint(grid: Grid, base: TrainBase, rows: Rows, seed: int) -> str:
+    content = hashlib.sha256(repr((grid, base, seed)).encode())
+    for array in rows.arrays():
+        content.update(np.ascontiguousarray(array))
+    return content.hexdigest()[:16]
