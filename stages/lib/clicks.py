@@ -86,7 +86,7 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     events = events.filter(_.event.notnull())
     events = events.mutate(
         role=_renamed(events.page_type, settings.page_types) if present("page_type") else ibis.null("string"),
-        second=_.time.epoch_seconds(),
+        second=_.time.epoch_seconds().floor().cast("int64"),
         quantity=_.quantity.fill_null(1),
     )
     return events, tuple(name for name in (*TEXTS, *NUMBERS, "price") if not present(name))
