@@ -1,4 +1,4 @@
-"""Search a grid of settings by validation AUC on training rows, refit the winner on all of them, predict the test part."""
+"""Search a grid by validation AUC on training rows only, train its winner on all of them, predict the test part."""
 
 from pathlib import Path
 

@@ -59,10 +59,14 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     names = settings.columns
     unknown = sorted({*names} - {*NEEDED, *NUMBERS, *TEXTS, "price"})
     if unknown:
-        raise InputError(f"prepare.clicks.columns.{unknown[0]}: unknown; known are {', '.join((*NEEDED, *TEXTS, *NUMBERS, 'price'))}")
+        raise InputError(
+            f"prepare.clicks.columns.{unknown[0]}: unknown; known are {', '.join((*NEEDED, *TEXTS, *NUMBERS, 'price'))}"
+        )
     for name in NEEDED:
         if names.get(name) not in log.columns:
-            raise InputError(f"no column '{names.get(name)}' for prepare.clicks.columns.{name}; it has {', '.join(log.columns)}")
+            raise InputError(
+                f"no column '{names.get(name)}' for prepare.clicks.columns.{name}; it has {', '.join(log.columns)}"
+            )
 
     def optional(name: str, kind: str) -> Value:
         return log[names[name]].cast("string").try_cast(kind) if present(name) else ibis.null(kind)
@@ -79,7 +83,9 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
         **{name: optional(name, "int64") for name in NUMBERS},
         **{name: optional(name, "string") for name in TEXTS},
     )
-    broken = events.aggregate(time=_.time.isnull().sum(), session=_.session.isnull().sum(), visitor=_.visitor.isnull().sum())
+    broken = events.aggregate(
+        time=_.time.isnull().sum(), session=_.session.isnull().sum(), visitor=_.visitor.isnull().sum()
+    )
     for name, count in broken.to_pyarrow().to_pylist()[0].items():
         if count:
             raise InputError(f"column '{names[name]}': {count} rows without a {'readable ' * (name == 'time')}{name}")

@@ -40,7 +40,12 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
     Returns it with a line for each thing left out. Raises InputError, naming the column, for one that can't be used.
     """
     declared = {"target": [settings.target], **{f"keys.{name}": [key] for name, key in settings.keys if key}}
-    for place, names in {**declared, "drop": settings.drop, "categories": settings.categories, "numbers": settings.numbers}.items():
+    for place, names in {
+        **declared,
+        "drop": settings.drop,
+        "categories": settings.categories,
+        "numbers": settings.numbers,
+    }.items():
         for name in names:
             if name not in table.columns:
                 raise InputError(f"no column '{name}' (prepare.{place}); it has {', '.join(table.columns)}")
@@ -65,7 +70,9 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
 def without_constants(table: Table, features: list[str]) -> tuple[Table, list[str]]:
     """`table` less the `features` that are the same in every row, and their names."""
     profiles = profile(table, features)
-    constant = [name for name in features if profiles[name].distinct <= 1 and profiles[name].missing in (0, profiles[name].rows)]
+    constant = [
+        name for name in features if profiles[name].distinct <= 1 and profiles[name].missing in (0, profiles[name].rows)
+    ]
     return table.drop(*constant), constant
 
 
@@ -115,7 +122,9 @@ def target_as_class(table: Table, settings: Prepare) -> Column:
             raise InputError(f"target '{name}': no row is '{positive}' (prepare.positive); it has {shown}")
         is_one = column == positive
     elif any(value.lower() not in CLASSES for value, _ in values) or len(values) > 2:
-        raise InputError(f"target '{name}': expected two classes, such as 0 and 1 or yes and no, got {shown}; prepare.positive names the one to predict")
+        raise InputError(
+            f"target '{name}': expected two classes, such as 0 and 1 or yes and no, got {shown}; prepare.positive names the one to predict"
+        )
     else:
         is_one = column.lower().isin([word for word, one in CLASSES.items() if one])
     if len(values) < 2:

@@ -3,6 +3,7 @@
 NumPy keeps the stream of uniform numbers of PCG64 stable between versions, but not its other distributions.
 So only uniform numbers are drawn, and every other distribution is derived from them here, by its inverse.
 """
+
 from __future__ import annotations
 
 import numpy as np

@@ -67,7 +67,7 @@ class Encoder:
         return np.column_stack([values, marks, *places])
 
     def expand(self, codes: np.ndarray) -> np.ndarray:
-        """Inputs, float32 of shape (rows, inputs), from `codes`: categories one-hot, and they and the marks standardised."""
+        """Inputs, float32 of shape (rows, inputs), from `codes`: categories one-hot, these and the marks standard."""
         return ((_one_hot(codes, self.categories) - self.mean) / self.scale).astype(np.float32)
 
     @property
@@ -131,9 +131,7 @@ def _places(column: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
 
 def _one_hot(codes: np.ndarray, categories: tuple[Category, ...]) -> np.ndarray:
     first = codes.shape[1] - len(categories)
-    hot = [
-        codes[:, [first + place]] == np.arange(1, len(category.levels)) for place, category in enumerate(categories)
-    ]
+    hot = [codes[:, [first + place]] == np.arange(1, len(category.levels)) for place, category in enumerate(categories)]
     return np.column_stack([codes[:, :first], *hot])
 
 

@@ -54,7 +54,8 @@ def _now() -> Iterator[Feature]:
 
 def _session_pages() -> Iterator[Feature]:
     yield from (
-        (f"session{Role}", ("page_type",), _[f"now_{role}"]) for Role, role in _roles("Product Search Overview Sale Cart")
+        (f"session{Role}", ("page_type",), _[f"now_{role}"])
+        for Role, role in _roles("Product Search Overview Sale Cart")
     )
     yield from (
         (f"percPage{Role}", ("page_type",), _per(_[f"now_{role}"], _viewed))

@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Day = Annotated[date, BeforeValidator(lambda text: date.fromisoformat(text))]
+Day = Annotated[date, BeforeValidator(lambda day: date.fromisoformat(day) if isinstance(day, str) else day)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -163,7 +163,7 @@ def _one_line(error: dict[str, Any]) -> str:
         return f"{key}: unknown key"
     if error["type"] == "value_error":
         return f"{key}: {error['ctx']['error']}"
-    if error["type"].endswith("_type") and value is None or error["type"] == "model_type":
+    if (error["type"].endswith("_type") and value is None) or error["type"] == "model_type":
         return f"{key}: expected a section of keys or a value, got {value!r}"
     hint = ""
     if isinstance(value, str) and _is_number(value):

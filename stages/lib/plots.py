@@ -26,7 +26,9 @@ def grid_heat_map(results: pd.DataFrame, path: Path) -> None:
     table = results.assign(down=labels).pivot(index="down", columns=across, values="val_auc")
     table = table.reindex(index=labels.unique(), columns=results[across].unique())
 
-    figure, axes = pyplot.subplots(figsize=(2.5 + 0.9 * table.shape[1], 1.8 + 0.45 * table.shape[0]), layout="constrained")
+    figure, axes = pyplot.subplots(
+        figsize=(2.5 + 0.9 * table.shape[1], 1.8 + 0.45 * table.shape[0]), layout="constrained"
+    )
     image = axes.imshow(table, cmap="viridis", aspect="auto")
     axes.set_xticks(range(table.shape[1]), [_plain(value) for value in table.columns])
     axes.set_yticks(range(table.shape[0]), table.index)
@@ -37,7 +39,9 @@ def grid_heat_map(results: pd.DataFrame, path: Path) -> None:
     for (row, column), auc in np.ndenumerate(table.to_numpy()):
         best = auc == np.nanmax(table.to_numpy())
         colour = "black" if auc > middle else "white"
-        axes.text(column, row, f"{auc:.4f}", ha="center", va="center", color=colour, weight="bold" if best else "normal")
+        axes.text(
+            column, row, f"{auc:.4f}", ha="center", va="center", color=colour, weight="bold" if best else "normal"
+        )
     with replacing(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)

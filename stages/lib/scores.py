@@ -52,7 +52,11 @@ def confusion(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
 def rounded(scalars: dict[str, Any]) -> dict[str, Any]:
     """Nested scalars, the floats to 6 digits, as metrics files hold them."""
     return {
-        name: rounded(value) if isinstance(value, dict) else round(float(value), 6) if not isinstance(value, int) else value
+        name: rounded(value)
+        if isinstance(value, dict)
+        else round(float(value), 6)
+        if not isinstance(value, int)
+        else value
         for name, value in scalars.items()
     }
 

@@ -11,6 +11,7 @@ Gumbel draw.
 The log is the same to the bit on every machine (see draws): times and prices are rounded so far that the last
 bit of an exponential does not show.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -21,11 +22,11 @@ from stages.lib import shop_tables as tables
 from stages.lib.params import Simulate
 from stages.lib.shop_visits import EXPRESS, MAX_VIEWS, NEVER, SCORED_AT, Columns, sessions_of
 
-SHORTLIST = 4         # products a visitor keeps returning to
-BUYER_SCALE = 2.0     # log odds of a purchase per unit of intent, at signal 1
-LATEST_BASKET = 30    # leaves room for the order within MAX_VIEWS
-LISTS = (tables.SEARCH, tables.OVERVIEW, tables.PRODUCT, tables.SALE)      # pages that lead to products
-ORDER = np.array([tables.PRODUCT, tables.CART] + [tables.CHECKOUT] * 4)    # pages seen from basket_at on
+SHORTLIST = 4  # products a visitor keeps returning to
+BUYER_SCALE = 2.0  # log odds of a purchase per unit of intent, at signal 1
+LATEST_BASKET = 30  # leaves room for the order within MAX_VIEWS
+LISTS = (tables.SEARCH, tables.OVERVIEW, tables.PRODUCT, tables.SALE)  # pages that lead to products
+ORDER = np.array([tables.PRODUCT, tables.CART] + [tables.CHECKOUT] * 4)  # pages seen from basket_at on
 
 
 def simulate(settings: Simulate, seed: int) -> pa.Table:
@@ -48,7 +49,7 @@ def _cut(sessions: Columns, wanted: int) -> Columns:
     running = np.cumsum(scored[order])
     if running[-1] < wanted:
         raise RuntimeError(f"only {running[-1]} of {wanted} scored sessions came about")
-    order = order[:np.searchsorted(running, wanted) + 1]
+    order = order[: np.searchsorted(running, wanted) + 1]
     return {name: column[order] for name, column in sessions.items()} | {"scored": scored[order]}
 
 
@@ -57,7 +58,7 @@ def _buyers(rng: np.random.Generator, sessions: Columns, settings: Simulate) -> 
     scored = np.flatnonzero(sessions["scored"])
     gumbel = -np.log(draws.exponential(rng, np.ones(len(scored))) + 1e-12)
     odds = settings.signal * BUYER_SCALE * sessions["intent"][scored] + gumbel
-    buyers = scored[np.argsort(-odds, kind="stable")[:settings.purchases]]
+    buyers = scored[np.argsort(-odds, kind="stable")[: settings.purchases]]
     before = draws.count(rng, 0.6 * tables.MISSION_LENGTH[sessions["mission"][buyers]])
     basket_at = np.minimum(SCORED_AT + before, LATEST_BASKET)
     after = np.minimum(draws.count(rng, np.full(len(buyers), 0.8)), 3)
@@ -68,6 +69,7 @@ def _buyers(rng: np.random.Generator, sessions: Columns, settings: Simulate) -> 
 
 
 # Views ------------------------------------------------------------
+
 
 def _views(rng: np.random.Generator, sessions: Columns) -> Columns:
     """The page types of every session, view after view: a Markov chain tilted by mission and intent."""
@@ -91,18 +93,19 @@ def _pages(rng: np.random.Generator, sessions: Columns, views: Columns) -> Colum
     session, position, page_type = views["session"], views["position"], views["type"]
     size, index = len(session), np.arange(len(session))
     theme, need = sessions["theme"][session], sessions["need"][session]
-    on_theme = np.isin(page_type, LISTS) & (rng.random(size) < 0.7)
+    on_theme = np.isin(page_type, LISTS) & (rng.random(size) < 0.8)
     theme = np.where(on_theme, theme, rng.random(size))
     shortlist = draws.rank(rng.random((int(need.max()) + 1, SHORTLIST)), tables.RANKS)
     listed = on_theme & (rng.random(size) < tables.MISSION_SHORTLIST[sessions["mission"][session]])
-    rank = np.where(listed, shortlist[need, (rng.random(size) * SHORTLIST).astype(int)],
-                    draws.rank(rng.random(size), tables.RANKS))
+    rank = np.where(
+        listed, shortlist[need, (rng.random(size) * SHORTLIST).astype(int)], draws.rank(rng.random(size), tables.RANKS)
+    )
     from_sale = (position > 0) & (np.roll(page_type, 1) == tables.SALE)
     rank = np.where(from_sale, rank - rank % tables.SALE_EVERY + tables.SALE_EVERY // 2, rank)
     product = rank * tables.CATEGORIES + draws.rank(theme, tables.CATEGORIES)
 
     elsewhere = np.maximum.accumulate(np.where((page_type != tables.CHECKOUT) | (position == 0), index, 0))
-    entered = page_type[elsewhere] == tables.CHECKOUT       # the session opens in the checkout: a re-order
+    entered = page_type[elsewhere] == tables.CHECKOUT  # the session opens in the checkout: a re-order
     checkout_step = np.where(page_type == tables.CHECKOUT, np.minimum(index - elsewhere + 3 * entered, 4), 0)
     number = np.where(page_type == tables.PRODUCT, product, draws.rank(theme, tables.PAGE_COUNT[page_type]))
     page = tables.PAGE_OFFSET[page_type] + np.where(page_type == tables.CHECKOUT, checkout_step - 1, number)
@@ -117,9 +120,16 @@ def _timing(rng: np.random.Generator, sessions: Columns, views: Columns) -> Colu
     ordering = views["position"] == sessions["basket_at"][session]
     tabs = 0.3 * tables.MISSION_TAB[mission] * sessions["habit"][session] ** 2
     hidden = (page_type == tables.PRODUCT) & from_list & ~ordering & desktop & (rng.random(size) < tabs)
-    dwell = tables.DWELL[page_type] * tables.MISSION_HURRY[mission] * np.where(hidden, 0.25, 1) * np.exp(
-        -0.35 * sessions["hurry"][session] + 0.75 * draws.bell(rng, size)
-        + 0.12 * sessions["intent"][session] * (page_type == tables.PRODUCT))
+    dwell = (
+        tables.DWELL[page_type]
+        * tables.MISSION_HURRY[mission]
+        * np.where(hidden, 0.25, 1)
+        * np.exp(
+            -0.35 * sessions["hurry"][session]
+            + 0.75 * draws.bell(rng, size)
+            + 0.12 * sessions["intent"][session] * (page_type == tables.PRODUCT)
+        )
+    )
     dwell = np.clip(dwell * 1000, 400, 1_500_000).astype(np.int64)
     walked = np.cumsum(dwell) - dwell
     first = np.flatnonzero(views["position"] == 0)
@@ -129,11 +139,17 @@ def _timing(rng: np.random.Generator, sessions: Columns, views: Columns) -> Colu
 
 # Events ------------------------------------------------------------
 
-def _event(kind: int, view: np.ndarray, share: float | np.ndarray, product: np.ndarray | int = -1,
-           quantity: np.ndarray | int = -1, visible: np.ndarray | bool = True) -> Columns:
+
+def _event(
+    kind: int,
+    view: np.ndarray,
+    share: float | np.ndarray,
+    product: np.ndarray | int = -1,
+    quantity: np.ndarray | int = -1,
+    visible: np.ndarray | bool = True,
+) -> Columns:
     """Events of a kind: on which view, after which share of its dwell; -1 is none."""
-    columns = {"kind": kind, "view": view, "share": share, "product": product, "quantity": quantity,
-               "visible": visible}
+    columns = {"kind": kind, "view": view, "share": share, "product": product, "quantity": quantity, "visible": visible}
     return {name: np.broadcast_to(column, len(view)) for name, column in columns.items()}
 
 
@@ -146,9 +162,11 @@ def _interactions(rng: np.random.Generator, sessions: Columns, views: Columns) -
     """Clicks, scrolls and switches of the tab; a hidden page has but the switch to it."""
     hidden, dwell = views["hidden"], views["dwell"]
     habit = sessions["habit"][views["session"]]
-    counts = {tables.CLICK: draws.count(rng, np.where(hidden, 0, 0.7)),
-              tables.SCROLL: draws.count(rng, np.where(hidden, 0, np.minimum(dwell / 35_000, 2))),
-              tables.TAB: (rng.random(len(hidden)) < np.where(hidden, 0.8, 0.12 * habit)).astype(int)}
+    counts = {
+        tables.CLICK: draws.count(rng, np.where(hidden, 0, 0.7)),
+        tables.SCROLL: draws.count(rng, np.where(hidden, 0, np.minimum(dwell / 35_000, 2))),
+        tables.TAB: (rng.random(len(hidden)) < np.where(hidden, 0.8, 0.12 * habit)).astype(int),
+    }
     events = []
     for kind, times in counts.items():
         view = np.repeat(np.arange(len(hidden)), np.minimum(times, 6))
@@ -161,21 +179,27 @@ def _baskets(rng: np.random.Generator, sessions: Columns, views: Columns) -> tup
     """Items put into the basket, taken out again at a later look at it, and bought."""
     session, position, size = views["session"], views["position"], len(views["session"])
     basket_at, mission = sessions["basket_at"][session], sessions["mission"][session]
-    due = position == np.maximum(basket_at, 0)              # a buyer has at least this one
+    due = position == np.maximum(basket_at, 0)  # a buyer has at least this one
     liking = draws.chance(tables.MISSION_ADD[mission] + 0.4 * sessions["intent"][session] - 2.1)
     wanted = (views["type"] == tables.PRODUCT) & ~views["hidden"] & (rng.random(size) < liking)
     add = np.flatnonzero(due | wanted)
     item, quantity = views["product"][add], 1 + np.minimum(draws.count(rng, np.full(len(add), 0.45)), 4)
 
     cart = np.where(views["type"] == tables.CART, np.arange(size), size - 1)
-    look = np.minimum.accumulate(cart[::-1])[::-1][add]     # the next view of the basket
-    out = (rng.random(len(add)) < 0.2) & ~due[add] & (session[look] == session[add]) & (
-        views["type"][look] == tables.CART)
+    look = np.minimum.accumulate(cart[::-1])[::-1][add]  # the next view of the basket
+    out = (
+        (rng.random(len(add)) < 0.2)
+        & ~due[add]
+        & (session[look] == session[add])
+        & (views["type"][look] == tables.CART)
+    )
     bought = (basket_at[add] != NEVER) & (position[add] <= np.maximum(basket_at[add], 0)) & ~out
-    till = (add - position[add] + basket_at[add] + len(ORDER) - 1)[bought]     # the last page of the order
-    return (_event(tables.ADD, add, 0.1 + 0.8 * rng.random(len(add)), item, quantity),
-            _event(tables.REMOVE, look[out], 0.1 + 0.8 * rng.random(out.sum()), item[out], quantity[out]),
-            _event(tables.PURCHASE, till, 0.97, item[bought], quantity[bought]))
+    till = (add - position[add] + basket_at[add] + len(ORDER) - 1)[bought]  # the last page of the order
+    return (
+        _event(tables.ADD, add, 0.1 + 0.8 * rng.random(len(add)), item, quantity),
+        _event(tables.REMOVE, look[out], 0.1 + 0.8 * rng.random(out.sum()), item[out], quantity[out]),
+        _event(tables.PURCHASE, till, 0.97, item[bought], quantity[bought]),
+    )
 
 
 def _log(sessions: Columns, views: Columns, events: Columns, settings: Simulate) -> pa.Table:
@@ -185,7 +209,7 @@ def _log(sessions: Columns, views: Columns, events: Columns, settings: Simulate)
     order = np.lexsort((events["product"], events["kind"], time, view))
     time, view = time[order], view[order]
     session, index = views["session"][view], np.arange(len(order))
-    lift = session * (1 << 40) - index                      # lets the running maximum start anew in a session
+    lift = session * (1 << 40) - index  # lets the running maximum start anew in a session
     time = np.maximum.accumulate(time + lift) - lift
     last = np.lexsort((session, sessions["visitor"][session], time))
     order, time, view, session = order[last], time[last], view[last], session[last]
@@ -194,21 +218,31 @@ def _log(sessions: Columns, views: Columns, events: Columns, settings: Simulate)
     def levels(codes: np.ndarray, names: list[str] | tuple[str, ...]) -> pa.DictionaryArray:
         return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(names, pa.string()))
 
-    return pa.table({
-        "time": pa.array(np.datetime64(settings.start, "ms") + time.astype("timedelta64[ms]")),
-        "visitor": sessions["visitor"][session] + 1,
-        "session": session + 1,
-        "event": levels(events["kind"][order], tables.EVENTS),
-        "page_type": levels(views["type"][view], tables.PAGE_TYPES),
-        "page": levels(views["page"][view], tables.PAGES),
-        "price": pa.array(tables.PRICE[product], mask=product < 0),
-        "quantity": pa.array(quantity, mask=quantity < 0),
-        "checkout_step": views["checkout_step"][view],
-        "browser": levels(sessions["browser"][session], tables.BROWSERS),
-        "browser_version": sessions["browser_version"][session],
-        "operating_system": levels(sessions["operating_system"][session], tables.SYSTEMS),
-        **{name: sessions[name][session] for name in (
-            "operating_system_version", "major_city", "screen_width", "screen_height", "window_width",
-            "window_height")},
-        "tab_visible": events["visible"][order].astype(np.int64),
-    })
+    return pa.table(
+        {
+            "time": pa.array(np.datetime64(settings.start, "ms") + time.astype("timedelta64[ms]")),
+            "visitor": sessions["visitor"][session] + 1,
+            "session": session + 1,
+            "event": levels(events["kind"][order], tables.EVENTS),
+            "page_type": levels(views["type"][view], tables.PAGE_TYPES),
+            "page": levels(views["page"][view], tables.PAGES),
+            "price": pa.array(tables.PRICE[product], mask=product < 0),
+            "quantity": pa.array(quantity, mask=quantity < 0),
+            "checkout_step": views["checkout_step"][view],
+            "browser": levels(sessions["browser"][session], tables.BROWSERS),
+            "browser_version": sessions["browser_version"][session],
+            "operating_system": levels(sessions["operating_system"][session], tables.SYSTEMS),
+            **{
+                name: sessions[name][session]
+                for name in (
+                    "operating_system_version",
+                    "major_city",
+                    "screen_width",
+                    "screen_height",
+                    "window_width",
+                    "window_height",
+                )
+            },
+            "tab_visible": events["visible"][order].astype(np.int64),
+        }
+    )

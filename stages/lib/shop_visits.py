@@ -5,6 +5,7 @@ need (a theme and a short list of products, kept over several visits) and has a 
 hunt bargains, seek service. Mission, loyalty, hour, season, recency, device, prices, hurry and chance make
 the latent intent of the session.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,13 +16,13 @@ from stages.lib.params import Simulate
 
 Columns = dict[str, np.ndarray]
 
-DAY = 86_400                 # seconds
-WARM_UP = 365                # days before the log in which visitors may already have come
-SCORED_PER_VISITOR = 0.95    # calibration: scored sessions of a visitor, all told
+DAY = 86_400  # seconds
+WARM_UP = 365  # days before the log in which visitors may already have come
+SCORED_PER_VISITOR = 0.95  # calibration: scored sessions of a visitor, all told
 MAX_VISITS = 30
-SCORED_AT = 3                # the page view at which a session is scored
+SCORED_AT = 3  # the page view at which a session is scored
 MAX_VIEWS = 40
-EXPRESS, NEVER = -4, 10 * MAX_VIEWS    # basket_at of a re-order and of a session without a purchase
+EXPRESS, NEVER = -4, 10 * MAX_VIEWS  # basket_at of a re-order and of a session without a purchase
 
 
 def sessions_of(rng: np.random.Generator, settings: Simulate) -> Columns:
@@ -42,7 +43,7 @@ def _visits(rng: np.random.Generator, settings: Simulate) -> Columns:
     first = np.cumsum(times) - times
     number = np.arange(len(visitor)) - first[visitor]
 
-    rhythm = np.exp(1.8 - 0.2 * loyalty + 0.7 * draws.bell(rng, visitors))     # median days between visits
+    rhythm = np.exp(1.8 - 0.2 * loyalty + 0.7 * draws.bell(rng, visitors))  # median days between visits
     gap = np.maximum(rhythm[visitor] * np.exp(draws.bell(rng, len(visitor))), 0.1)
     two_devices = rng.random(visitors) < 0.3
     together = two_devices[visitor] & (number > 0) & (rng.random(len(visitor)) < 0.03)
@@ -54,13 +55,22 @@ def _visits(rng: np.random.Generator, settings: Simulate) -> Columns:
     even = walked - (walked - steps)[first][visitor]
 
     second = two_devices[visitor] & (rng.random(len(visitor)) < 0.3)
-    second = np.where(together, ~np.roll(second, 1), second)    # two sessions at once are on two devices
+    second = np.where(together, ~np.roll(second, 1), second)  # two sessions at once are on two devices
     need = np.cumsum((number == 0) | (rng.random(len(visitor)) < 0.35)) - 1
     back = np.concatenate([[False], need[1:] == need[:-1]])
-    columns = {"visitor": visitor, "loyalty": loyalty[visitor], "number": number, "gap": gap, "need": need,
-               "back": back, "device": 2 * visitor + second, "theme": rng.random(len(visitor))[need],
-               "pace": draws.bell(rng, visitors)[visitor], "habit": rng.random(visitors)[visitor],
-               "major_city": (rng.random(visitors) < 0.37).astype(np.int64)[visitor]}
+    columns = {
+        "visitor": visitor,
+        "loyalty": loyalty[visitor],
+        "number": number,
+        "gap": gap,
+        "need": need,
+        "back": back,
+        "device": 2 * visitor + second,
+        "theme": rng.random(len(visitor))[need],
+        "pace": draws.bell(rng, visitors)[visitor],
+        "habit": rng.random(visitors)[visitor],
+        "major_city": (rng.random(visitors) < 0.37).astype(np.int64)[visitor],
+    }
     inside = (even >= 0) & (even < settings.days * DAY)
     columns = {name: column[inside] for name, column in columns.items()}
     return columns | _calendar(even[inside], settings)
@@ -76,8 +86,14 @@ def _calendar(even: np.ndarray, settings: Simulate) -> Columns:
     start = np.interp(even / (settings.days * DAY), shares, np.arange(len(shares)) * 3600).astype(np.int64)
     day_of_month = (days - month).astype(int)
     day = start // DAY
-    return {"start": start, "day": day, "hour": start % DAY / 3600, "weekday": weekday[day],
-            "month": month[day].astype(int) % 12, "payday": (day_of_month[day] + 5) % 31 < 8}
+    return {
+        "start": start,
+        "day": day,
+        "hour": start % DAY / 3600,
+        "weekday": weekday[day],
+        "month": month[day].astype(int) % 12,
+        "payday": (day_of_month[day] + 5) % 31 < 8,
+    }
 
 
 def _devices(rng: np.random.Generator, sessions: Columns) -> Columns:
@@ -101,23 +117,32 @@ def _devices(rng: np.random.Generator, sessions: Columns) -> Columns:
     # Half of the windows fill the screen
     filled = np.where((window < 0.5) | (kind != tables.DESKTOP), 1, 1.25 - window / 2)
     bars = np.where(kind == tables.DESKTOP, 96 + (window * 80).astype(np.int64), 64)
-    return {"kind": kind,
-            "browser": np.array([tables.BROWSERS.index(name) for name in browsers])[model],
-            "browser_version": browser_version[device] + sessions["day"] * np.array(growth)[model] // 365,
-            "operating_system": np.array([tables.SYSTEMS.index(name) for name in systems])[model],
-            "operating_system_version": system_version[device],
-            "screen_width": width, "screen_height": height,
-            "window_width": (width * filled).astype(np.int64),
-            "window_height": (height * filled).astype(np.int64) - bars}
+    return {
+        "kind": kind,
+        "browser": np.array([tables.BROWSERS.index(name) for name in browsers])[model],
+        "browser_version": browser_version[device] + sessions["day"] * np.array(growth)[model] // 365,
+        "operating_system": np.array([tables.SYSTEMS.index(name) for name in systems])[model],
+        "operating_system_version": system_version[device],
+        "screen_width": width,
+        "screen_height": height,
+        "window_width": (width * filled).astype(np.int64),
+        "window_height": (height * filled).astype(np.int64) - bars,
+    }
 
 
 def _intents(rng: np.random.Generator, sessions: Columns) -> Columns:
     """Mission and latent intent of every session; the effects interact, as they do in a shop."""
     s, size = sessions, len(sessions["visitor"])
     phone, desktop, back = s["kind"] == tables.PHONE, s["kind"] == tables.DESKTOP, s["back"]
-    mission = draws.pick(rng, tables.MISSION_WEIGHT * np.exp(
-        np.outer(s["loyalty"], tables.MISSION_LOYALTY) + np.outer(back, tables.MISSION_RETURN)
-        + np.outer(phone, tables.MISSION_PHONE)))
+    mission = draws.pick(
+        rng,
+        tables.MISSION_WEIGHT
+        * np.exp(
+            np.outer(s["loyalty"], tables.MISSION_LOYALTY)
+            + np.outer(back, tables.MISSION_RETURN)
+            + np.outer(phone, tables.MISSION_PHONE)
+        ),
+    )
     dear = tables.DEAR[draws.rank(s["theme"], tables.CATEGORIES)]
     hurry = s["pace"] + 0.6 * draws.bell(rng, size)
     office = (s["weekday"] < 5) & (s["hour"] > 8) & (s["hour"] < 17)
@@ -125,13 +150,19 @@ def _intents(rng: np.random.Generator, sessions: Columns) -> Columns:
     days_ago = np.where(s["number"] > 0, np.log(s["gap"] / 3), 9.0)
     focused = (mission == tables.BUY) | (mission == tables.BARGAIN)
     intent = (
-        tables.MISSION_INTENT[mission] + 0.45 * np.minimum(s["loyalty"], 1)
-        + 0.8 * np.exp(-days_ago ** 2) * np.where(back, 1, 0.3)           # after some days a need has ripened
-        + np.where(phone, 0.5 * evening - 0.5, 0.1 * evening) + 0.5 * (desktop & office)
-        + np.where(focused, 0.6, -0.5) * hurry                            # who knows what to buy is quick
-        - np.where(mission == tables.BARGAIN, 0.7, 0.15) * dear + s["payday"] * (0.3 + 0.5 * dear)
-        + 0.25 * (s["month"] >= 10) + 0.15 * (s["weekday"] == 6) + 0.1 * s["major_city"]
-        + 0.45 * draws.bell(rng, size))
+        tables.MISSION_INTENT[mission]
+        + 0.45 * np.minimum(s["loyalty"], 1)
+        + 0.8 * np.exp(-(days_ago**2)) * np.where(back, 1, 0.3)  # after some days a need has ripened
+        + np.where(phone, 0.5 * evening - 0.5, 0.1 * evening)
+        + 0.5 * (desktop & office)
+        + np.where(focused, 0.6, -0.5) * hurry  # who knows what to buy is quick
+        - np.where(mission == tables.BARGAIN, 0.7, 0.15) * dear
+        + s["payday"] * (0.3 + 0.5 * dear)
+        + 0.25 * (s["month"] >= 10)
+        + 0.15 * (s["weekday"] == 6)
+        + 0.1 * s["major_city"]
+        + 0.45 * draws.bell(rng, size)
+    )
     return {"mission": mission, "hurry": hurry, "intent": (intent - intent.mean()) / intent.std()}
 
 

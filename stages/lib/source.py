@@ -59,7 +59,9 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
         # Read once: a view would parse the file again for every question asked of it.
         connection.raw_sql(f'CREATE TABLE source AS FROM "{rows.get_name()}"')
         table = connection.table("source")
-        rejects = connection.con.execute("SELECT line, error_type, error_message FROM reject_errors ORDER BY line").fetchall()
+        rejects = connection.con.execute(
+            "SELECT line, error_type, error_message FROM reject_errors ORDER BY line"
+        ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"{path}: not readable as {settings.encoding} csv: {_first_line(error)}") from None
     if rejects:
@@ -97,7 +99,9 @@ def _judge_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]
         hint = "; prepare.csv.encoding names another" if kind == "INVALID ENCODING" else ""
         raise InputError(f"{path}: line {line}: {_first_line(message)}{hint}")
     if settings.cut_off == "error":
-        raise InputError(f"{path}: the last line, {line}, is cut off; set prepare.csv.cut_off to drop to go on without it")
+        raise InputError(
+            f"{path}: the last line, {line}, is cut off; set prepare.csv.cut_off to drop to go on without it"
+        )
     print(f"{path}: the last line, {line}, is cut off and was dropped")
 
 

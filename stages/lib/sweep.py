@@ -81,7 +81,10 @@ def walk(grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) 
 
 def said(point: Point) -> str:
     """The point for people: no exponents, as in params.yaml."""
-    values = ((name, np.format_float_positional(value, trim="-") if isinstance(value, float) else value) for name, value in point.items())
+    values = (
+        (name, np.format_float_positional(value, trim="-") if isinstance(value, float) else value)
+        for name, value in point.items()
+    )
     return ", ".join(f"{name} {value}" for name, value in values)
 
 
@@ -123,7 +126,7 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
             history = fit(built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val))
         except FloatingPointError:
             # A rate that is too high is a result, not the end of the grid.
-            history = dict.fromkeys(FIGURES, [float("nan")])
+            history = {name: [float("nan")] for name in FIGURES}
         last = {name: history[name][-1] for name in FIGURES}
         print(
             f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {last[JUDGE]:.4f}  "

@@ -83,5 +83,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
                 writer.write_table(table.slice(0, ROW_GROUP), row_group_size=ROW_GROUP)
                 held = table.slice(ROW_GROUP).to_batches()
         if held or not rows:
-            writer.write_table(pa.Table.from_batches(held, schema=None if held else schema).cast(schema).combine_chunks())
+            writer.write_table(
+                pa.Table.from_batches(held, schema=None if held else schema).cast(schema).combine_chunks()
+            )
     return rows

@@ -1,0 +1,40 @@
+# Two commands for a fresh machine: `make repro` and `make test`. Both set up .venv first, once.
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint lock clean
+
+help:          ## list these commands
+	@sed -n 's/^\([a-z]*\): .*##/make \1\t/p' $(MAKEFILE_LIST)
+
+repro: .venv/ready   ## rebuild what is out of date: data, models and scores
+	dvc repro
+
+test: .venv/ready-to-test   ## check the code and run all tests
+	ruff check --quiet . && ruff format --quiet --check .
+	python -m pytest
+
+lint: .venv/ready-to-test   ## put the code in the house's form
+	ruff check --fix . && ruff format .
+
+lock: .venv/ready   ## pin all versions anew, from pyproject.toml
+	python -m pip install --quiet uv
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --group test --constraints requirements.txt --output-file requirements-test.txt
+
+clean:         ## remove .venv
+	rm -rf .venv
+
+.venv/ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, not {sys.version.split()[0]}: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+.venv/ready-to-test: requirements-test.txt .venv/ready
+	python -m pip install --quiet --disable-pip-version-check --requirement requirements-test.txt
+	touch $@

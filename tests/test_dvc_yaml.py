@@ -1,0 +1,109 @@
+"""dvc.yaml tells the truth: what a stage's code imports and reads is what the stage declares."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.lib import params
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = PIPELINE["stages"]
+LOCK = ROOT / "dvc.lock"
+
+
+def imported(path: Path) -> Iterator[Path]:
+    """The project's files that the file at `path` imports, itself included, wherever the import stands."""
+    yield path
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            module = Path(*name.split(".")).with_suffix(".py")
+            if (ROOT / module).exists() and module != path:
+                yield from imported(module)
+
+
+def sections_read(path: Path) -> set[str]:
+    """The sections that the file asks params.load for."""
+    calls = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Call)]
+    loads = [call for call in calls if ast.unparse(call.func) == "params.load"]
+    return {ast.literal_eval(argument) for call in loads for argument in call.args}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_code_a_stage_imports_is_what_it_depends_on(name: str):
+    declared = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    assert declared == {str(path) for path in imported(Path(f"stages/{name}.py"))}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_params_a_stage_reads_are_what_it_declares(name: str):
+    assert set(STAGES[name].get("params", [])) == sections_read(Path(f"stages/{name}.py"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_has_a_description_and_its_command_names_every_file(name: str):
+    stage = STAGES[name]
+    assert stage["desc"]
+    files = [dep for dep in stage["deps"] if not dep.startswith("stages/")]
+    files += [out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", [])]
+    for file in files:
+        # evaluate is given the folders that hold them
+        assert any(str(part) in stage["cmd"] for part in (file, *list(Path(file).parents)[:-1])), file
+
+
+def test_only_evaluate_depends_on_the_test_targets():
+    assert [name for name in STAGES if "data/split/test_targets.parquet" in STAGES[name]["deps"]] == ["evaluate"]
+
+
+def test_only_modules_that_train_import_tensorflow():
+    for name in ("simulate", "prepare", "split", "evaluate"):
+        assert Path("stages/lib/backend.py") not in imported(Path(f"stages/{name}.py"))
+
+
+def test_no_script_imports_another_and_no_library_a_script():
+    for path in (ROOT / "stages").rglob("*.py"):
+        others = set(imported(path.relative_to(ROOT))) - {path.relative_to(ROOT)}
+        assert all(other.parts[1] == "lib" for other in others), path
+
+
+def test_every_stage_but_the_default_data_is_wired_by_files():
+    outs = {
+        out if isinstance(out, str) else next(iter(out))
+        for stage in STAGES.values()
+        for out in (*stage.get("outs", []), *stage.get("metrics", []))
+    }
+    for name, stage in STAGES.items():
+        inputs = [dep for dep in stage["deps"] if not dep.endswith(".py")]
+        assert name == "simulate" or all(dep in outs or dep == "${prepare.source}" for dep in inputs)
+
+
+def test_the_lock_is_true_for_the_committed_code_and_params():
+    locked = yaml.safe_load(LOCK.read_text())["stages"]
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert set(locked) == set(STAGES)
+    for name, stage in locked.items():
+        code = {dep["path"]: dep["md5"] for dep in stage["deps"] if dep["path"].endswith(".py")}
+        assert code == {path: hashlib.md5((ROOT / path).read_bytes()).hexdigest() for path in code}, name
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            assert value == values[key], f"{name}: {key}"
+
+
+def test_committed_metrics_are_those_of_the_lock():
+    locked = yaml.safe_load(LOCK.read_text())["stages"]
+    for out in (out for stage in locked.values() for out in stage.get("outs", [])):
+        if out["path"].startswith("metrics/") and not out["md5"].endswith(".dir"):
+            assert hashlib.md5((ROOT / out["path"]).read_bytes()).hexdigest() == out["md5"]
+
+
+def test_params_of_every_section_are_read_by_some_stage():
+    read = set().union(*(stage.get("params", []) for stage in STAGES.values()))
+    assert read == set(params.Params.model_fields)

@@ -1,0 +1,91 @@
+"""Networks are what params say, and a saved model is the same bytes and the same predictions everywhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.lib import encoding, network
+from stages.lib.backend import keras
+from stages.lib.files import InputError
+from stages.lib.model import Model, save_network
+from stages.lib.params import Network
+
+STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal")
+
+
+@pytest.fixture
+def features() -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    return pd.DataFrame({"price": random.normal(size=50), "device": random.choice(["phone", "desktop"], 50)})
+
+
+def changed(**values) -> Network:
+    return STUDY.model_copy(update=values)
+
+
+def test_the_study_s_network():
+    built = network.build(STUDY, inputs=125, seed=42)
+    dense = [layer for layer in built.layers if isinstance(layer, keras.layers.Dense)]
+    assert [layer.units for layer in dense] == [80, 40, 10, 1]
+    assert [layer.activation.__name__ for layer in dense] == ["relu", "relu", "relu", "sigmoid"]
+    assert all(layer.kernel_regularizer.l2 == pytest.approx(0.01) for layer in dense)
+    assert built.count_params() == 125 * 80 + 80 + 80 * 40 + 40 + 40 * 10 + 10 + 10 + 1
+    # glorot_normal: a truncated normal with this standard deviation
+    assert np.std(dense[0].kernel.numpy()) == pytest.approx(np.sqrt(2 / (125 + 80)), rel=0.03)
+    assert not dense[0].bias.numpy().any()
+
+
+def test_the_seed_and_nothing_else_sets_the_first_weights():
+    weights = [network.build(STUDY, 125, seed).get_weights()[0] for seed in (42, 42, 43)]
+    assert (weights[0] == weights[1]).all() and (weights[0] != weights[2]).any()
+
+
+def test_every_param_of_the_network_counts():
+    built = network.build(
+        changed(layers=[3, 2], activation="tanh", l2=0.0, dropout=0.25, initializer="he_uniform"), 5, 1
+    )
+    kinds = [type(layer).__name__ for layer in built.layers]
+    assert kinds == ["Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    assert built.layers[0].activation.__name__ == "tanh" and built.layers[0].kernel_regularizer is None
+    assert built.layers[1].rate == 0.25
+
+
+@pytest.mark.parametrize("initializer", ["zeros", "orthogonal", "lecun_normal", "random_uniform"])
+def test_initializers_with_and_without_a_seed(initializer):
+    network.build(changed(initializer=initializer), 5, 1)
+
+
+@pytest.mark.parametrize("key", ["activation", "initializer"])
+def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key):
+    with pytest.raises(InputError, match=f"^params.yaml: train_base.network.{key}: Keras knows no 'nonsense'$"):
+        network.build(changed(**{key: "nonsense"}), 5, 1)
+
+
+def test_the_same_network_is_the_same_file(tmp_path):
+    for name in ("one.keras", "two.keras"):
+        save_network(network.build(changed(dropout=0.1), 125, 42), tmp_path / name)
+    save_network(network.build(changed(dropout=0.1), 125, 43), tmp_path / "other.keras")
+    assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
+    assert (tmp_path / "one.keras").read_bytes() != (tmp_path / "other.keras").read_bytes()
+
+
+def test_a_saved_model_predicts_the_same_in_a_new_process(tmp_path, features):
+    encoder = encoding.fit(features, rare_share=0.0)
+    model = Model(network.build(STUDY, len(encoder.names), 42), encoder)
+    model.save(tmp_path / "model", {"loss": [0.5, 0.25]})
+    features.to_parquet(tmp_path / "features.parquet")
+    program = """
+import sys, numpy, pandas
+from pathlib import Path
+from stages.lib.model import Model
+folder = Path(sys.argv[1])
+features = pandas.read_parquet(folder / "features.parquet")
+numpy.save(folder / "p.npy", Model.load(folder / "model").predict(features))
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path], cwd=Path(__file__).parents[1], check=True)
+    assert (np.load(tmp_path / "p.npy") == model.predict(features)).all()
+    assert (tmp_path / "model" / "history.csv").read_text() == "epoch,loss\n1,0.500000\n2,0.250000\n"

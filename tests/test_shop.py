@@ -1,0 +1,175 @@
+"""The simulated shop keeps its promises: exact counts, the same bytes, sessions like those of a shop."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from stages.lib.params import Simulate
+from stages.lib.shop import simulate
+
+SESSIONS, PURCHASES = 51_349, 4_112
+
+# One row a session, told from the log alone: its third view, its first purchase
+SESSION = """
+    with numbered as (
+        select *, count(*) filter (event = 'view') over (partition by session order by time) as views_so_far
+        from log
+    )
+    select session, min(visitor) as visitor, min(time) as start, max(views_so_far) as views,
+           min(time) filter (event = 'view' and views_so_far = 3) as third,
+           min(time) filter (event = 'purchase') as bought,
+           max(page_type) filter (event = 'view' and views_so_far = 3) as page_type,
+           min(browser) as browser, min(operating_system) as operating_system,
+           count(*) filter (event = 'add') as adds
+    from numbered group by session
+"""
+SCORED = f"select * from ({SESSION}) where third is not null and (bought is null or bought > third)"
+
+
+def settings(sessions: int, purchases: int, **others: object) -> Simulate:
+    return Simulate(
+        **{"sessions": sessions, "purchases": purchases, "start": date(2015, 1, 1), "days": 365, "signal": 1.0} | others
+    )
+
+
+def database(log: pa.Table) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.register("arrow", log)
+    connection.execute("create table log as select row_number() over () as row, * from arrow")
+    return connection
+
+
+def row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple:
+    return connection.sql(query).fetchone()
+
+
+@pytest.fixture(scope="module")
+def log() -> pa.Table:
+    return simulate(settings(SESSIONS, PURCHASES), seed=1)
+
+
+@pytest.fixture(scope="module")
+def shop(log: pa.Table) -> duckdb.DuckDBPyConnection:
+    connection = database(log)
+    connection.execute(f"create table session as {SESSION}")
+    connection.execute(f"create table scored as {SCORED}")
+    return connection
+
+
+def test_counts_are_exact(shop):
+    assert row(shop, "select count(*), count(bought) from scored") == (SESSIONS, PURCHASES)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "purchases", "others"),
+    [
+        (2000, 160, {}),
+        (500, 40, {}),
+        (50, 1, {}),
+        (50, 49, {}),
+        (10, 1, {}),
+        (500, 40, {"days": 14, "start": date(2024, 2, 20)}),
+        (500, 40, {"signal": 0.0}),
+    ],
+)
+def test_counts_are_exact_in_small_logs(sessions, purchases, others):
+    log = simulate(settings(sessions, purchases, **others), seed=3)
+    assert row(database(log), f"select count(*), count(bought) from ({SCORED})") == (sessions, purchases)
+
+
+def test_the_same_seed_gives_the_same_bytes():
+    def content(seed: int) -> bytes:
+        log = simulate(settings(500, 40), seed)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, log.schema) as writer:
+            writer.write_table(log)
+        return sink.getvalue().to_pybytes()
+
+    assert content(1) == content(1)
+    assert content(1) != content(2)
+
+
+def test_columns(log, shop):
+    assert log.schema.field("time").type == pa.timestamp("ms")
+    assert {name for name in log.column_names if log[name].null_count} == {"price", "quantity"}
+    for wrong in (
+        "(quantity is null) = (event in ('add', 'remove', 'purchase'))",
+        "(price is null) = (quantity is not null or (event = 'view' and page_type = 'product'))",
+        "price <> round(price, 2) or price <= 0 or quantity < 1",
+        "(page_type = 'checkout') <> (checkout_step between 1 and 4)",
+        "window_width > screen_width or window_height >= screen_height",
+        "tab_visible not in (0, 1) or major_city not in (0, 1)",
+    ):
+        assert row(shop, f"select count(*) from log where {wrong}") == (0,), wrong
+
+
+def test_the_order_is_total(shop):
+    assert row(
+        shop,
+        """
+        select count(*) from (
+            select time, visitor, session, lag((time, visitor, session)) over (order by row) as before
+            from log)
+        where (time, visitor, session) <= before""",
+    ) == (0,)
+    assert row(shop, "select count(*) - count(distinct (session, time)) from log") == (0,)
+
+
+def test_events_belong_to_the_page_viewed_last(shop):
+    assert row(
+        shop,
+        """
+        select count(*) from (
+            select page, last_value(case event when 'view' then page end ignore nulls)
+                         over (partition by session order by time) as viewed
+            from log)
+        where viewed is distinct from page""",
+    ) == (0,)
+
+
+@pytest.mark.parametrize(("column", "levels"), [("page_type", 12), ("browser", 13), ("operating_system", 11)])
+def test_every_level_is_frequent(shop, column, levels):
+    shares = shop.sql(f"select count(*) / {SESSIONS} from scored group by {column}").fetchall()
+    assert len(shares) == levels
+    assert min(shares)[0] >= 0.003
+
+
+def test_buyers_pass_the_checkout_after_the_third_view(shop):
+    assert row(
+        shop,
+        """
+        select count(distinct session) from log join scored using (session)
+        where event = 'view' and log.checkout_step = 4 and time > third and time < bought""",
+    ) == (PURCHASES,)
+    assert row(shop, "select count(*) from scored where bought is not null and adds = 0") == (0,)
+
+
+def test_some_reorder_before_the_third_view(shop):
+    (reorders,) = row(shop, "select count(bought) from session where views < 3 or bought < third")
+    assert reorders > 50
+
+
+def test_visits_are_like_those_of_a_shop(shop):
+    (bounces,) = row(shop, "select avg((views = 1)::int) from session")
+    assert 0.33 < bounces < 0.42
+    (returning,) = row(
+        shop,
+        """
+        with visits as (
+            select session, row_number() over (partition by visitor order by start) as visit from session)
+        select avg((visit > 1)::int) from scored join visits using (session)""",
+    )
+    assert 0.4 < returning < 0.6
+    (abandoned,) = row(shop, "select avg((bought is null)::int) from scored where adds > 0")
+    assert 0.65 < abandoned < 0.85
+    (days,) = row(shop, "select date_diff('day', min(start), max(start)) from session")
+    assert 330 < days < 365
+
+
+def test_intent_shows_before_the_third_view(shop):
+    rates = dict(shop.sql("select page_type, count(bought) / count(*) from scored group by 1").fetchall())
+    assert rates["cart"] > 1.5 * rates["home"]

@@ -1,0 +1,180 @@
+"""The grid: the same figures however it is run, and never a part of it for the whole."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.lib import params, sweep
+from stages.lib.files import InputError
+from stages.lib.sweep import Rows
+
+ROOT = Path(__file__).parents[1]
+GRID = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 32]}
+
+
+@pytest.fixture(scope="module")
+def base() -> params.TrainBase:
+    (committed,) = params.load("train_base", path=ROOT / "params.yaml")
+    values = committed.model_dump()
+    values["network"] |= {"layers": [4]}
+    values["training"] |= {"epochs": 2}
+    return params.TrainBase(**values)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(300, 5)).astype(np.float32)
+    targets = (inputs[:, 0] + random.normal(size=300) > 0).astype(np.float32)
+    return Rows(inputs[:200], targets[:200], inputs[200:], targets[200:])
+
+
+def walk(grid, base, rows, folder, monkeypatch, workers=1) -> pd.DataFrame:
+    monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: workers)
+    return sweep.walk(grid, base, rows, seed=1, checkpoints=folder)
+
+
+@pytest.fixture(scope="module")
+def found(base, rows, tmp_path_factory) -> pd.DataFrame:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return walk(GRID, base, rows, tmp_path_factory.mktemp("grid") / "checkpoints", monkeypatch)
+
+
+def test_shards_are_the_grid_and_compile_once_each():
+    grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
+    shards = sweep._shards(grid)
+    together = [point for shard in shards for point in sweep.points(shard)]
+    assert sorted(map(str, map(sorted, map(dict.items, together)))) == sorted(
+        map(str, map(sorted, map(dict.items, sweep.points(grid))))
+    )
+    assert all(len(shard["batch_size"]) == len(shard["l2"]) == 1 for shard in shards)
+    assert max(len(sweep.points(shard)) for shard in shards) <= sweep.POINTS_A_SHARD
+
+
+def test_a_row_a_point_in_the_order_of_the_grid(found):
+    assert found[list(GRID)].to_dict("records") == sweep.points(GRID)
+    assert list(found) == [*GRID, "val_auc", "val_loss", "loss", "epochs"]
+    assert found.val_auc.between(0, 1).all() and (found.epochs == 2).all()
+
+
+@pytest.mark.slow
+def test_workers_and_the_order_of_the_grid_change_nothing(found, base, rows, tmp_path, monkeypatch):
+    with_two = walk(GRID, base, rows, tmp_path / "a", monkeypatch, workers=2)
+    pd.testing.assert_frame_equal(with_two, found, check_exact=True)
+    backwards = {name: values[::-1] for name, values in reversed(GRID.items())}
+    turned = walk(backwards, base, rows, tmp_path / "b", monkeypatch)[list(found)]
+    turned = turned.sort_values(list(GRID)).reset_index(drop=True)
+    pd.testing.assert_frame_equal(turned, found, check_exact=True)
+
+
+def test_checkpoints_are_gone_when_the_grid_is_done(base, rows, tmp_path, monkeypatch):
+    walk({"learning_rate": [0.01]}, base, rows, tmp_path / "checkpoints", monkeypatch)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, rows, tmp_path, monkeypatch):
+    wild = sweep.settings_at(base, {"optimizer": "sgd", "l2": 10.0})
+    results = walk({"learning_rate": [1e30, 0.0001]}, wild, rows, tmp_path / "c", monkeypatch)
+    assert results.val_auc.isna().tolist() == [True, False]
+    assert sweep.best(results, {"learning_rate": [1e30, 0.0001]}) == {"learning_rate": 0.0001}
+
+
+def test_the_first_of_the_best_points_wins():
+    results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
+    assert sweep.best(results, {"learning_rate": [1.0, 2.0, 3.0]}) == {"learning_rate": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"learning_rat": [0.1]}, "grid_search.grid.learning_rat: unknown key; known are layers, activation"),
+        ({"learning_rate": ["5e-5"]}, "training.learning_rate: expected a valid number, got '5e-5'"),
+        ({"batch_size": [24, 0]}, "training.batch_size: expected greater than or equal to 1, got 0"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_before_anything_is_trained(grid, message, base, rows, tmp_path):
+    with pytest.raises(InputError, match=message.replace(".", r"\.")):
+        sweep.walk(grid, base, rows, seed=1, checkpoints=tmp_path)
+
+
+def test_any_setting_can_be_searched(base, rows, tmp_path, monkeypatch):
+    grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "dropout": [0.0, 0.5], "patience": [0]}
+    assert len(walk(grid, base, rows, tmp_path / "d", monkeypatch)) == 8
+
+
+# A process that walks the grid and writes what it found, to be killed on its way.
+PROGRAM = """
+import sys
+from pathlib import Path
+import joblib
+import numpy as np
+from stages.lib import params, sweep
+joblib.cpu_count = lambda: 1
+base = params.TrainBase.model_validate_json(Path("base.json").read_text())
+rows = sweep.Rows(**np.load("rows.npz"))
+grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
+try:
+    sweep.walk(grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path("checkpoints")).to_csv(sys.argv[1])
+except sweep.InputError as error:
+    sys.exit(f"grid: {error}")
+"""
+
+
+@pytest.fixture
+def start(base, rows, tmp_path):
+    (tmp_path / "base.json").write_text(base.model_dump_json())
+    np.savez(tmp_path / "rows.npz", **vars(rows))
+
+    def start(result: str, seed: int = 1) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-uc", PROGRAM, result, str(seed)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def until_point(process: subprocess.Popen, number: int) -> None:
+    while f"point {number}/8" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_goes_on_and_ends_the_same(start, tmp_path):
+    start("whole.csv").communicate()
+    killed = start("resumed.csv")
+    until_point(killed, 5)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    again = start("resumed.csv")
+    output, _ = again.communicate()
+    assert again.returncode == 0
+    trained = [line.split()[1] for line in output.splitlines() if line.startswith("point")]
+    assert "1/8" not in trained and "8/8" in trained
+    assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_fails_and_other_params_start_afresh(sent, start, tmp_path):
+    process = start("part.csv")
+    until_point(process, 3)
+    process.send_signal(sent)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("grid: the grid was interrupted after")
+    assert not (tmp_path / "part.csv").exists()
+    if sent == signal.SIGINT:
+        output, _ = start("other.csv", seed=2).communicate()
+        assert sum(line.startswith("point") for line in output.splitlines()) == 8

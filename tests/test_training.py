@@ -1,0 +1,251 @@
+"""Training computes what `model.fit` computes, deterministically, and compiles once per kind of model."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stages.lib import compiled, training
+from stages.lib.backend import keras
+from stages.lib.files import InputError
+from stages.lib.params import Training
+
+# Float32 sums taken in another order: weights are of the order of 0.1 to 1 and differ in their last digits,
+# which optimizers that divide by small second moments enlarge.
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
+SETTINGS = Training(optimizer="adam", learning_rate=1e-3, batch_size=8, epochs=3, patience=0, class_weights="none")
+SEED = 5
+
+
+def changed(**values: object) -> Training:
+    return Training(**SETTINGS.model_dump() | values)
+
+
+def rows(count: int = 99, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    inputs = generator.standard_normal((count, 6), np.float32)
+    return inputs, (inputs[:, 0] + generator.standard_normal(count) > 0.5).astype(np.float32)
+
+
+def network(*extra: keras.layers.Layer, units: int = 7) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    hidden = keras.layers.Dense(units, "relu", kernel_regularizer=keras.regularizers.L2(0.01))
+    return keras.Sequential([keras.Input((6,)), hidden, *extra, keras.layers.Dense(1, "sigmoid")])
+
+
+def keras_fit(model, inputs, targets, settings, validation=None, sample_weight=None, class_weight=None):
+    """`model.fit` on the same batches: an epoch a call, its rows permuted beforehand."""
+    optimizer = {"class_name": settings.optimizer, "config": {"learning_rate": settings.learning_rate}}
+    model.compile(keras.optimizers.get(optimizer), "binary_crossentropy")
+    history: dict[str, list[float]] = {}
+    for epoch in range(settings.epochs):
+        order = np.random.default_rng([SEED, epoch]).permutation(len(inputs))
+        weights = None if sample_weight is None else sample_weight[order]
+        logs = model.fit(
+            inputs[order], targets[order], settings.batch_size, verbose=0, shuffle=False,
+            validation_data=validation, sample_weight=weights, class_weight=class_weight,
+        ).history  # fmt: skip
+        for name, values in logs.items():
+            history.setdefault(name, []).extend(values)
+    return history
+
+
+def assert_same_weights(ours: keras.Model, theirs: keras.Model) -> None:
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, **TOLERANCE)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw", "nadam"])
+def test_same_as_keras_with_every_optimizer(optimizer):
+    settings = changed(optimizer=optimizer)
+    ours, theirs = network(), network()
+    history = training.fit(ours, *rows(), settings, seed=SEED, validation=rows(40, 1))
+    expected = keras_fit(theirs, *rows(), settings, validation=rows(40, 1))
+    assert_same_weights(ours, theirs)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    np.testing.assert_allclose(history["val_loss"], expected["val_loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])
+def test_same_as_keras_with_other_batches(count, batch_size):
+    """Whole batches alone; fewer rows than a batch; single rows. Other tests have a smaller last batch."""
+    settings = changed(batch_size=batch_size)
+    ours, theirs = network(), network()
+    history = training.fit(ours, *rows(count), settings, seed=SEED)
+    expected = keras_fit(theirs, *rows(count), settings)
+    assert_same_weights(ours, theirs)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+
+
+def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch):
+    monkeypatch.setattr(compiled, "STEPS_PER_CALL", 5)
+    ours, theirs = network(), network()
+    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    keras_fit(theirs, *rows(), SETTINGS)
+    assert_same_weights(ours, theirs)
+
+
+def test_same_as_keras_with_sample_weights():
+    weights = np.random.default_rng(2).uniform(0, 3, 99)
+    ours, theirs = network(), network()
+    history = training.fit(ours, *rows(), SETTINGS, seed=SEED, sample_weight=weights)
+    expected = keras_fit(theirs, *rows(), SETTINGS, sample_weight=weights)
+    assert_same_weights(ours, theirs)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+
+
+def test_same_as_keras_with_class_weights():
+    inputs, targets = rows()
+    balanced = {label: 99 / (2 * np.sum(targets == label)) for label in (0, 1)}
+    ours, theirs = network(), network()
+    training.fit(ours, inputs, targets, changed(class_weights="balanced"), seed=SEED)
+    keras_fit(theirs, inputs, targets, SETTINGS, class_weight=balanced)
+    assert_same_weights(ours, theirs)
+
+
+def test_same_as_keras_with_batch_normalization():
+    """Its moving statistics too, and a smaller last batch, whose statistics are those of its own rows."""
+    ours, theirs = (network(keras.layers.BatchNormalization()) for _ in range(2))
+    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    keras_fit(theirs, *rows(), SETTINGS)
+    assert_same_weights(ours, theirs)
+
+
+def test_early_stopping_as_keras():
+    """`model.fit` in one call, with one batch an epoch, so that the order of the rows changes nothing."""
+    inputs, targets = rows(96)
+    settings = changed(optimizer="sgd", learning_rate=0.5, batch_size=96, epochs=60, patience=2)
+    ours, theirs = network(units=40), network(units=40)
+    history = training.fit(ours, inputs, targets, settings, seed=SEED, validation=rows(40, 1))
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+    theirs.compile(keras.optimizers.SGD(0.5), "binary_crossentropy")
+    expected = theirs.fit(inputs, targets, 96, 60, verbose=0, callbacks=[stop], validation_data=rows(40, 1)).history
+    assert 3 < len(history["val_loss"]) < 60
+    assert len(history["val_loss"]) == len(expected["val_loss"])
+    assert_same_weights(ours, theirs)
+
+
+def test_validation_auc_and_callbacks():
+    class Seen(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, logs))
+            self.model.stop_training = epoch == 1
+
+    seen: list[tuple[int, dict]] = []
+    model = network()
+    history = training.fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1), callbacks=[Seen()])
+    assert [epoch for epoch, _ in seen] == [0, 1]
+    assert set(history) == {"loss", "val_loss", "val_auc"}
+    scores, targets = model.predict(rows(40, 1)[0], verbose=0).ravel(), rows(40, 1)[1]
+    higher = scores[targets == 1][:, None] > scores[targets == 0]
+    assert history["val_auc"][-1] == pytest.approx(higher.mean(), abs=1e-3)
+
+
+def test_dropout_takes_a_new_mask_each_step_and_is_deterministic():
+    settings = changed(optimizer="sgd", learning_rate=1e-30, batch_size=99, epochs=20)
+
+    def losses(seed: int) -> list[float]:
+        return training.fit(network(keras.layers.Dropout(0.5)), *rows(), settings, seed=seed)["loss"]
+
+    assert len(set(losses(1))) == 20  # the weights stay, so the masks alone differ
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+    undropped = training.fit(network(), *rows(), settings, seed=1)["loss"][0]
+    assert np.mean(losses(1)) == pytest.approx(undropped, abs=0.1)
+
+
+def test_compiles_once_for_all_learning_rates(monkeypatch):
+    calls = []
+    original = compiled._compile
+    monkeypatch.setattr(compiled, "_compile", lambda *arguments: calls.append(1) or original(*arguments))
+    monkeypatch.setattr(compiled, "_programs", {})
+    for batch_size in (8, 16):
+        for learning_rate in (1e-2, 1e-3, 1e-4):
+            settings = changed(learning_rate=learning_rate, batch_size=batch_size)
+            training.fit(network(), *rows(), settings, seed=SEED)
+    assert len(calls) == 2
+    training.fit(network(units=8), *rows(), SETTINGS, seed=SEED)
+    training.fit(network(), *rows(), changed(optimizer="sgd"), seed=SEED)
+    assert len(calls) == 4
+
+
+def test_learning_rate_counts_though_compiled_once():
+    models = [network(), network()]
+    for model, learning_rate in zip(models, (1e-2, 1e-3), strict=True):
+        training.fit(model, *rows(), changed(learning_rate=learning_rate), seed=SEED)
+    theirs = network()
+    keras_fit(theirs, *rows(), SETTINGS)
+    assert_same_weights(models[1], theirs)
+    assert not np.array_equal(models[0].get_weights()[0], models[1].get_weights()[0])
+
+
+def test_keeps_a_bounded_number_of_programs(monkeypatch):
+    monkeypatch.setattr(compiled, "_programs", {})
+    monkeypatch.setattr(compiled, "PROGRAMS_KEPT", 1)
+    for optimizer in ("adam", "sgd"):
+        training.fit(network(), *rows(), changed(optimizer=optimizer, epochs=1), seed=SEED)
+    assert len(compiled._programs) == 1
+
+
+def trained_bytes() -> str:
+    model = network(keras.layers.Dropout(0.2))
+    training.fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1))
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+
+
+def test_same_bytes_in_another_process():
+    code = "from tests.test_training import trained_bytes; print(trained_bytes())"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.split()[-1] == trained_bytes()
+
+
+def test_trained_model_is_saved_as_plain_keras(tmp_path):
+    model = network(keras.layers.Dropout(0.2))
+    training.fit(model, *rows(), SETTINGS, seed=SEED)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
+    inputs = rows(40, 1)[0]
+    np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+
+
+def test_functional_model_with_two_branches():
+    def branches() -> keras.Model:
+        keras.utils.set_random_seed(4)
+        inputs = keras.Input((6,))
+        parts = [keras.layers.Dense(3, activation)(inputs) for activation in ("relu", "tanh")]
+        return keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(keras.layers.Concatenate()(parts)))
+
+    ours, theirs = branches(), branches()
+    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    keras_fit(theirs, *rows(), SETTINGS)
+    assert_same_weights(ours, theirs)
+
+
+def test_diverging_loss_is_an_error():
+    settings = changed(optimizer="sgd", learning_rate=1e30, epochs=5)
+    with pytest.raises(FloatingPointError, match="no longer finite in epoch 1: try a lower learning rate"):
+        training.fit(network(), *rows(), settings, seed=SEED)
+
+
+def test_early_stopping_without_validation_rows_is_an_error():
+    with pytest.raises(ValueError, match="needs validation rows"):
+        training.fit(network(), *rows(), changed(patience=2), seed=SEED)
+
+
+def test_an_optimizer_that_keras_does_not_know_is_an_error_of_one_line():
+    with pytest.raises(InputError, match=r"^params.yaml: train_base\.training\.optimizer: Keras knows no 'unheard'$"):
+        training.fit(network(), *rows(), changed(optimizer="unheard"), seed=SEED)
+
+
+def test_unequal_numbers_of_rows_are_an_error():
+    with pytest.raises(ValueError, match="99 rows of inputs, 98 of targets"):
+        training.fit(network(), rows()[0], rows()[1][1:], SETTINGS, seed=SEED)
+
+
+def test_adapted_layer_is_an_error():
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Normalization(), keras.layers.Dense(1, "sigmoid")])
+    with pytest.raises(ValueError, match="apply it to the rows before training"):
+        training.fit(model, *rows(), SETTINGS, seed=SEED)
