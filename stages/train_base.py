@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-from stages.lib import params, stage, table
-from stages.lib.encoding import Encoder
-from stages.lib.model import train, write_predictions
+from stages.lib import params, stage
+from stages.lib.model import train_and_predict
 
 
 def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path) -> None:
     settings, split, seed = params.load("train_base", "split", "seed")
-    trained, history = train(table.read(train_rows), Encoder.load(encoder), settings, split.by, seed)
-    trained.save(model, history)
-    test = table.read(test_rows)
-    write_predictions(predictions, test, trained.predict(test.features))
+    train_and_predict(train_rows, test_rows, encoder, model, predictions, settings=settings, by=split.by, seed=seed)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ def test_the_scores_of_three_models_are_metrics(project):
 
 
 def test_afterwards_nothing_is_out_of_date(project):
+    assert not (project.folder / ".grid_search").exists()
     assert "up to date" in project.dvc("status")
     before = project.file("dvc.lock")
     assert "Running stage" not in project.dvc("repro")

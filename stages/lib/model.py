@@ -23,8 +23,8 @@ from stages.lib.training import fit
 EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 PREDICTED_AT_ONCE = 8192
 
-# From the training rows' codes and targets to inputs and targets, more of them perhaps.
-Resample = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# From the training rows' codes, their targets and the encoder to inputs and targets, more of them perhaps.
+Resample = Callable[[np.ndarray, np.ndarray, Encoder], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def train(
         stay, held = hold_out(sessions, by, settings.validation_share, seed)
     codes, targets = encoder.codes(sessions.features), sessions.column("target").to_numpy()
     validation = (encoder.expand(codes[held]), targets[held]) if len(held) else None
-    inputs, answers = resample(codes[stay], targets[stay]) if resample else (encoder.expand(codes[stay]), targets[stay])
+    inputs, answers = (resample or _as_they_are)(codes[stay], targets[stay], encoder)
     trained = network.build(settings.network, inputs.shape[1], seed)
     print(f"training on {len(inputs)} rows, {int(answers.sum())} of them purchases", flush=True)
     try:
@@ -81,6 +81,29 @@ def train(
     except FloatingPointError as error:
         raise InputError(f"params.yaml: train_base.training: {error}") from None
     return Model(trained, encoder), history
+
+
+def _as_they_are(codes: np.ndarray, targets: np.ndarray, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+    return encoder.expand(codes), targets
+
+
+def train_and_predict(
+    train_rows: Path,
+    test_rows: Path,
+    encoder: Path,
+    model: Path,
+    predictions: Path,
+    *,
+    settings: TrainBase,
+    by: str,
+    seed: int,
+    resample: Resample | None = None,
+) -> None:
+    """What the training stages have in common: read the rows, `train`, save the model and what it predicts."""
+    trained, history = train(table.read(train_rows), Encoder.load(encoder), settings, by, seed, resample)
+    trained.save(model, history)
+    test = table.read(test_rows)
+    write_predictions(predictions, test, trained.predict(test.features))
 
 
 def write_predictions(path: Path, test: Sessions, probabilities: np.ndarray) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from joblib import delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from stages.lib.files import InputError
 from stages.lib.params import Network, TrainBase, Training, check
@@ -20,6 +24,7 @@ FIGURES = (JUDGE, "val_loss", "loss")
 
 Point = dict[str, Any]
 Grid = dict[str, list[Any]]
+Pool = joblib.Parallel
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,24 @@ def settings_at(base: TrainBase, point: Point) -> TrainBase:
     return check(TrainBase, base.model_dump() | sections, where="params.yaml: grid_search.grid")
 
 
-def walk(grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) -> pd.DataFrame:
+@contextmanager
+def workers(grid: Grid) -> Iterator[Pool]:
+    """Processes to walk the grid with, one for each core that has a shard to work on.
+
+    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each.
+    """
+    try:
+        with joblib.Parallel(n_jobs=min(len(_shards(grid)), joblib.cpu_count())) as pool:
+            yield pool
+    except TerminatedWorkerError:
+        raise InputError("a worker was killed, for want of memory perhaps; run again to go on from there") from None
+
+
+def walk(pool: Pool, grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) -> pd.DataFrame:
     """Train at every point of the grid: a row a point, in the grid's order, with its last epoch's figures.
 
-    The figures do not depend on the number of workers, one for each core, nor on the order they work in. Finished
-    points are kept under `checkpoints` until the whole grid is done, and for the same rows, grid and settings only.
+    The figures do not depend on the number of workers in the `pool`, nor on the order they work in. Finished points
+    are kept under `checkpoints`, for another walk of the same rows, grid and settings to go on from.
     Raises InputError if the walk was interrupted: a part of a grid is no result.
     """
     wanted = points(grid)
@@ -67,16 +85,13 @@ def walk(grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) 
         if other != folder:
             shutil.rmtree(other)
     shards = _shards(grid)
-    workers = min(len(shards), joblib.cpu_count())
     print(f"{len(wanted)} points, {len(rows.inputs)} rows each, judged by {len(rows.validation_inputs)}", flush=True)
     work = (
-        joblib.delayed(_walk_shard)(shard, wanted, base, rows, seed, folder / f"{number:04}")
+        delayed(_walk_shard)(shard, wanted, base, rows, seed, folder / f"{number:04}")
         for number, shard in enumerate(shards)
     )
-    found = pd.concat(joblib.Parallel(n_jobs=workers)(work), ignore_index=True)
-    results = [_row(point, found) for point in wanted]
-    shutil.rmtree(checkpoints)
-    return pd.DataFrame(results)
+    found = pd.concat(pool(work), ignore_index=True)
+    return pd.DataFrame([_row(point, found) for point in wanted])
 
 
 def said(point: Point) -> str:
