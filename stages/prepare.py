@@ -32,12 +32,16 @@ def main(clicks_or_sessions: Path, sessions: Path) -> None:
 def from_clicks(log: Table, settings: Prepare) -> tuple[Table, dict[str, str], list[str]]:
     """The session table, the roles of its keys and target, and what there is to say of it."""
     sessions, left_out = features(measure(log, settings.clicks), settings.target)
+    names = [name for name in sessions.columns if name not in (*CLICK_KEYS, settings.target)]
+    for name in settings.drop:
+        if name not in names:
+            raise InputError(f"no feature '{name}' (prepare.drop); there are {', '.join(names)}")
+        names.remove(name)
     # The features stand on windows over the whole log: reckon them once, not once a question.
-    sessions = sessions.cache()
+    sessions = sessions.drop(*settings.drop).cache()
     columns.target_as_class(sessions, settings)
     notes = [f"no column for {column}: left out {', '.join(names)}" for column, names in left_out.items()]
-    names = [name for name in sessions.columns if name not in (*CLICK_KEYS, settings.target)]
-    sessions, constant = columns.without_constants(sessions.drop(*settings.drop), names)
+    sessions, constant = columns.without_constants(sessions, names)
     if constant:
         notes.append(f"the same in every session: left out {', '.join(constant)}")
     return sessions, {**CLICK_KEYS, settings.target: "target"}, notes

@@ -22,6 +22,8 @@ NUMBERS = (
 TEXTS = ("page", "page_type", "browser", "operating_system")
 ATTRIBUTES = (*TEXTS[2:], *NUMBERS[2:-1])
 EVENTS = ("view", "click", "scroll", "tab", "add", "remove", "purchase")
+# What orders events of one kind at one moment
+CONTENT = ("page", "page_type", "cents", "quantity", "checkout_step", *ATTRIBUTES, "tab_visible")
 PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
 SESSION = ["visitor", "session"]
 
@@ -57,31 +59,22 @@ def measure(log: Table, settings: Clicks) -> Measured:
 def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     """`log` under this module's names and types, and the optional columns it lacks."""
     names = settings.columns
-    unknown = sorted({*names} - {*NEEDED, *NUMBERS, *TEXTS, "price"})
-    if unknown:
-        raise InputError(
-            f"prepare.clicks.columns.{unknown[0]}: unknown; known are {', '.join((*NEEDED, *TEXTS, *NUMBERS, 'price'))}"
-        )
-    for name in NEEDED:
-        if names.get(name) not in log.columns:
-            raise InputError(
-                f"no column '{names.get(name)}' for prepare.clicks.columns.{name}; it has {', '.join(log.columns)}"
-            )
-
-    def optional(name: str, kind: str) -> Value:
-        return log[names[name]].cast("string").try_cast(kind) if present(name) else ibis.null(kind)
+    _check_names(log, settings)
 
     def present(name: str) -> bool:
         return names.get(name) in log.columns
+
+    def text(name: str) -> Value:
+        return log[names[name]].cast("string") if present(name) else ibis.null("string")
 
     events = log.select(
         time=_moment(log[names["time"]]),
         visitor=log[names["visitor"]],
         session=log[names["session"]],
         event=_renamed(log[names["event"]], settings.events),
-        cents=(optional("price", "float64") * 100).round().cast("int64"),
-        **{name: optional(name, "int64") for name in NUMBERS},
-        **{name: optional(name, "string") for name in TEXTS},
+        cents=(_number(text("price")) * 100).round().cast("int64"),
+        **{name: _whole(text(name)) for name in NUMBERS},
+        **{name: text(name) for name in TEXTS},
     )
     broken = events.aggregate(
         time=_.time.isnull().sum(), session=_.session.isnull().sum(), visitor=_.visitor.isnull().sum()
@@ -98,12 +91,45 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     return events, tuple(name for name in (*TEXTS, *NUMBERS, "price") if not present(name))
 
 
+def _check_names(log: Table, settings: Clicks) -> None:
+    known = {"columns": (*NEEDED, *TEXTS, *NUMBERS, "price"), "events": EVENTS, "page_types": PAGE_TYPES}
+    for section, ours in known.items():
+        for name in getattr(settings, section):
+            if name not in ours:
+                raise InputError(f"prepare.clicks.{section}.{name}: unknown; known are {', '.join(ours)}")
+    for name in NEEDED:
+        theirs = settings.columns.get(name)
+        if theirs not in log.columns:
+            raise InputError(f"no column '{theirs}' for prepare.clicks.columns.{name}; it has {', '.join(log.columns)}")
+
+
 def _moment(column: Value) -> Value:
     """A time from a time, a text or the seconds or milliseconds since 1970."""
-    if column.type().is_integer():
-        # Seconds reach 10^11 in the year 5138 only.
-        return (column > 10**11).ifelse(column, column * 1000).as_timestamp("ms")
-    return column.try_cast("timestamp(6)")
+    if column.type().is_numeric():
+        return _since_1970(column)
+    moment = column.try_cast("timestamp(6)")
+    if column.type().is_string():
+        # All columns of a csv are text. So many digits are no date such as 20191001.
+        digits = column.re_search(r"^\d{10}(\d{3})?$").ifelse(column, ibis.null("string"))
+        moment = moment.coalesce(_since_1970(digits))
+    return moment
+
+
+def _since_1970(number: Value) -> Value:
+    number = _number(number)
+    # Seconds reach 10^11 in the year 5138 only.
+    return (number > 10**11).ifelse(number, number * 1000).round().cast("int64").as_timestamp("ms")
+
+
+def _number(value: Value) -> Value:
+    """A number, or null for what is none, NaN and infinity too."""
+    number = value.try_cast("float64")
+    return (number.isnan() | number.isinf()).ifelse(ibis.null("float64"), number)
+
+
+def _whole(text: Value) -> Value:
+    """A whole number from the text of a number, or of true or false."""
+    return text.try_cast("int64").coalesce(text.try_cast("boolean").cast("int64"))
 
 
 def _renamed(column: Value, names: dict[str, list[str]]) -> Value:
@@ -118,8 +144,7 @@ def number_views(events: Table) -> Table:
     tie even so are alike in every column that counts.
     """
     rank = ibis.cases(*[(events.event == event, place) for place, event in enumerate(EVENTS)])
-    order = [_.time, rank, _.page, _.page_type, _.cents, _.quantity, _.checkout_step]
-    window = ibis.cumulative_window(group_by=SESSION, order_by=order)
+    window = ibis.cumulative_window(group_by=SESSION, order_by=[_.time, rank, *CONTENT])
     return events.mutate(view_number=(_.event == "view").cast("int64").sum().over(window))
 
 
@@ -135,6 +160,7 @@ def visit_totals(t: Table) -> dict[str, Value]:
         "purchases": _count(purchase),
         "purchase_cents": _sum(t.cents * t.quantity, purchase),
         "purchase_items": _sum(t.quantity, purchase),
+        "last_purchase_second": t.second.max(where=purchase),
         "added_items": _sum(t.quantity, add),
         "first_page": t.page.argmin(t.view_number, where=view),
         "last_page": t.page.argmax(t.view_number, where=view),
@@ -145,14 +171,14 @@ def visit_totals(t: Table) -> dict[str, Value]:
 
 def seen_totals(t: Table) -> dict[str, Value]:
     """What the session has come to at the scored view."""
-    signed = ibis.cases((t.event == "add", t.quantity), (t.event == "remove", -t.quantity), else_=0)
+    add = t.event == "add"
+    signed = ibis.cases((add, t.quantity), (t.event == "remove", -t.quantity), else_=0)
     measures = {
         "now_second": t.second.max(where=t.scored_view),
-        "basket_items": _sum(signed, t.seen),
+        "basket_items": _sum(t.quantity, t.seen & add),
         "basket_cents": _sum(signed * t.cents, t.seen),
-        "last_add_second": t.second.max(where=t.seen & (t.event == "add")),
+        "last_add_second": t.second.max(where=t.seen & add),
         "step": t.checkout_step.max(where=t.seen),
-        "current_page": t.page.max(where=t.scored_view),
         "current_type": t.page_type.max(where=t.scored_view),
         "current_visible": t.tab_visible.max(where=t.scored_view),
         **{name: t[name].max(where=t.scored_view) for name in ATTRIBUTES},
@@ -173,7 +199,7 @@ def view_totals(events: Table) -> Table:
     return views.group_by(SESSION).aggregate(
         **{f"now_{role}": _count(views.role == role) for role in PAGE_TYPES},
         now_views=_count(views.seen),
-        pages=views.page.nunique(),
+        revisits=views.page.count() - views.page.nunique(),
         pages_before=views.page.nunique(where=before),
         seconds_product=_sum(views.seconds, views.role == "product"),
         seconds_cart=_sum(views.seconds, views.role == "cart"),
@@ -206,7 +232,7 @@ def history(visits: Table) -> Table:
         all_seconds=(_.end_second - _.start_second).sum().over(by_end),
         **{f"all_{name}": visits[name].sum().over(by_end) for name in counted},
         first_start_second=_.start_second.min().over(by_end),
-        bought_second=(_.purchases > 0).ifelse(_.end_second, ibis.null("int64")).max().over(by_end),
+        bought_second=_.last_purchase_second.max().over(by_end),
     )
     return _join(before, past, ["visitor", "ended"])
 

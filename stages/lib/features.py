@@ -61,7 +61,7 @@ def _session_pages() -> Iterator[Feature]:
         (f"percPage{Role}", ("page_type",), _per(_[f"now_{role}"], _viewed))
         for Role, role in _roles("Product Search Overview Sale Cart")
     )
-    yield "countPagesRevisited", ("page",), _viewed - _.pages
+    yield "countPagesRevisited", ("page",), _.revisits
     yield "timeOnPage", (), _.previous_seconds
     yield "checkoutStep", ("checkout_step",), _.step.fill_null(0)
 
@@ -105,7 +105,8 @@ def _all_visits() -> Iterator[Feature]:
     for Role, role in _roles("Overview Product Search Sale Cart"):
         yield f"totPercPage{Role}", ("page_type",), _per(_[f"all_views_{role}"], _.all_views)
     yield "convertedBefore", (), (_.all_purchases.fill_null(0) > 0).cast("int64")
-    yield "hurry", (), (_seconds * _.all_views < _.all_seconds * _viewed).cast("int64").fill_null(0)
+    faster = (_.all_views > 0) & (_seconds * _.all_views < _.all_seconds * _viewed)
+    yield "hurry", (), faster.cast("int64").fill_null(0)
     yield "currentViewCountVsPreviousAvg", (), _per(_viewed * _.ended, _.all_views)
     yield "currentVisitLengthVsAvg", (), _per(_seconds * _.ended, _.all_seconds)
     yield "meanRecencyVisit", (), ((_.start_second - _.first_start_second) / (_.ended * DAY)).fill_null(-1)
