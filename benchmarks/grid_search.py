@@ -114,7 +114,9 @@ def report(folder: Path, seconds: dict[str, float], rows: int, epochs: int) -> N
     both = ours.merge(theirs, on=["learning_rate", "batch_size"], suffixes=("", "_study"))
     both["difference"] = both.val_auc - both.val_auc_study
     both["ms_a_step_study"] = 1000 * both.seconds / (np.ceil(rows / both.batch_size) * epochs)
-    print(both[["learning_rate", "batch_size", "val_auc_study", "val_auc", "difference", "ms_a_step_study"]].to_string())
+    print(
+        both[["learning_rate", "batch_size", "val_auc_study", "val_auc", "difference", "ms_a_step_study"]].to_string()
+    )
     summary = {
         "points": len(both),
         "study_seconds": round(seconds["study"], 1),

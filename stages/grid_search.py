@@ -18,7 +18,7 @@ def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predicti
         winner = sweep.best(found, settings.grid)
         print(f"the winner, with a validation AUC of {found[sweep.JUDGE].max():.4f}: {sweep.said(winner)}", flush=True)
         paths = (train_rows, test_rows, encoder, model, predictions)
-        pool([sweep.delayed(_train_winner)(paths, settings=sweep.settings_at(base, winner), by=split.by, seed=seed)])
+        pool([sweep.delayed(_train_winner)(paths, settings=base.at(winner), by=split.by, seed=seed)])
     with replacing(results) as temporary:
         found.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     shutil.rmtree(CHECKPOINTS)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 from ibis.expr.types import Table
 
 from stages.lib import columns, params, source, stage, table
@@ -19,13 +20,16 @@ def main(clicks_or_sessions: Path, sessions: Path) -> None:
     rows = source.read(connection, clicks_or_sessions, settings.csv)
     try:
         prepared, roles, notes = (from_clicks if settings.kind == "clicks" else from_sessions)(rows, settings)
+        batches = prepared.to_pyarrow_batches()
+        schema = table.with_roles(batches.schema, roles)
+        written = table.write_batches(sessions, schema, batches)
     except InputError as error:
         raise InputError(f"{clicks_or_sessions}: {error}") from None
+    except duckdb.Error as error:
+        # What is broken in the middle of a file shows only when it is read.
+        raise InputError(f"{clicks_or_sessions}: {source.first_line(error)}") from None
     for note in notes:
         print(note)
-    batches = prepared.to_pyarrow_batches()
-    schema = table.with_roles(batches.schema, roles)
-    written = table.write_batches(sessions, schema, batches)
     print(f"{written} sessions, {len(schema) - len(roles)} features and the target {settings.target}")
 
 
@@ -39,6 +43,11 @@ def from_clicks(log: Table, settings: Prepare) -> tuple[Table, dict[str, str], l
         names.remove(name)
     # The features stand on windows over the whole log: reckon them once, not once a question.
     sessions = sessions.drop(*settings.drop).cache()
+    if not sessions.count().execute():
+        raise InputError(
+            f"no session reaches page view {settings.clicks.page_view} without a purchase; mend "
+            "prepare.clicks.page_view, or prepare.clicks.events if the log's names are others"
+        )
     columns.target_as_class(sessions, settings)
     notes = [f"no column for {column}: left out {', '.join(names)}" for column, names in left_out.items()]
     sessions, constant = columns.without_constants(sessions, names)

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from stages.lib import params, sweep
-from stages.lib.files import InputError
 from stages.lib.sweep import Rows
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +74,7 @@ def test_workers_and_the_order_of_the_grid_change_nothing(found, base, rows, tmp
 
 
 def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, rows, tmp_path, monkeypatch):
-    wild = sweep.settings_at(base, {"optimizer": "sgd", "l2": 10.0})
+    wild = base.at({"optimizer": "sgd", "l2": 10.0})
     results = walk({"learning_rate": [1e30, 0.0001]}, wild, rows, tmp_path / "c", monkeypatch)
     assert results.val_auc.isna().tolist() == [True, False]
     assert sweep.best(results, {"learning_rate": [1e30, 0.0001]}) == {"learning_rate": 0.0001}
@@ -84,19 +83,6 @@ def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, rows, t
 def test_the_first_of_the_best_points_wins():
     results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
     assert sweep.best(results, {"learning_rate": [1.0, 2.0, 3.0]}) == {"learning_rate": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("grid", "message"),
-    [
-        ({"learning_rat": [0.1]}, "grid_search.grid.learning_rat: unknown key; known are layers, activation"),
-        ({"learning_rate": ["5e-5"]}, "training.learning_rate: expected a valid number, got '5e-5'"),
-        ({"batch_size": [24, 0]}, "training.batch_size: expected greater than or equal to 1, got 0"),
-    ],
-)
-def test_a_value_that_does_not_fit_is_an_error_before_anything_is_trained(grid, message, base, rows, tmp_path):
-    with pytest.raises(InputError, match=message.replace(".", r"\.")):
-        sweep.walk(None, grid, base, rows, seed=1, checkpoints=tmp_path)
 
 
 def test_any_setting_can_be_searched(base, rows, tmp_path, monkeypatch):
@@ -117,7 +103,7 @@ rows = sweep.Rows(**np.load("rows.npz"))
 grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
     with sweep.workers(grid) as pool:
-        sweep.walk(pool, grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path("checkpoints")).to_csv(sys.argv[1])
+        sweep.walk(pool, grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts")).to_csv(sys.argv[1])
 except sweep.InputError as error:
     sys.exit(f"grid: {error}")
 """
@@ -125,7 +111,8 @@ except sweep.InputError as error:
 
 @pytest.fixture
 def start(base, rows, tmp_path):
-    (tmp_path / "base.json").write_text(base.model_dump_json())
+    slow = base.at({"epochs": 100})  # slow enough to be met on the way
+    (tmp_path / "base.json").write_text(slow.model_dump_json())
     np.savez(tmp_path / "rows.npz", **vars(rows))
 
     def start(result: str, seed: int = 1) -> subprocess.Popen:
@@ -173,5 +160,5 @@ def test_interrupted_it_fails_and_other_params_start_afresh(sent, start, tmp_pat
     assert errors.splitlines()[-1].startswith("grid: the grid was interrupted after")
     assert not (tmp_path / "part.csv").exists()
     if sent == signal.SIGINT:
-        output, _ = start("other.csv", seed=2).communicate()
+        output, _ = start("part.csv", seed=2).communicate()
         assert sum(line.startswith("point") for line in output.splitlines()) == 8

@@ -1,10 +1,12 @@
 """What each column of a table of sessions is: target, key, number or category; and whether it can be used."""
 
+import itertools
 import re
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.datatypes as dt
+from ibis import _
 from ibis.expr.types import Column, Table
 
 from stages.lib.files import InputError
@@ -15,6 +17,8 @@ CLASSES = {"1": 1, "true": 1, "yes": 1, "y": 1, "0": 0, "false": 0, "no": 0, "n"
 MOSTLY_NUMBERS = 0.9
 NAMES_ROWS = 0.5
 FEW_LEVELS = 50
+SHOWN = 10
+EXACT = 2**53  # whole numbers from here on are not all floats
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,7 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
 
     Returns it with a line for each thing left out. Raises InputError, naming the column, for one that can't be used.
     """
-    declared = {"target": [settings.target], **{f"keys.{name}": [key] for name, key in settings.keys if key}}
-    for place, names in {
-        **declared,
-        "drop": settings.drop,
-        "categories": settings.categories,
-        "numbers": settings.numbers,
-    }.items():
-        for name in names:
-            if name not in table.columns:
-                raise InputError(f"no column '{name}' (prepare.{place}); it has {', '.join(table.columns)}")
+    _check_names(table, settings)
     table = table.drop(*settings.drop).mutate(**_missing_as_null(table, settings))
     keys = [key for _, key in settings.keys if key]
     features = [name for name in table.columns if name not in (settings.target, *keys)]
@@ -59,12 +54,25 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
         raise InputError("no columns are left to predict from")
     kinds = {name: _kind(name, table[name], profiles[name], settings) for name in features}
     _check_keys(table, settings)
-    table = table.select(
+    table = table.mutate(**_time_as_moment(table, settings)).select(
         *keys,
         *[_cast(table[name], kind).name(name) for name, kind in kinds.items()],
         target_as_class(table, settings).name(settings.target),
     )
     return table, [f"left out the index column '{name}'" for name in indices]
+
+
+def _check_names(table: Table, settings: Prepare) -> None:
+    """Every column that params name is there, and none is to be two things at once."""
+    roles = {"target": [settings.target], **{f"keys.{role}": [name] for role, name in settings.keys if name}}
+    places = {**roles, "drop": settings.drop}
+    for place, names in {**places, "categories": settings.categories, "numbers": settings.numbers}.items():
+        for name in names:
+            if name not in table.columns:
+                raise InputError(f"no column '{name}' (prepare.{place}); it has {', '.join(table.columns)}")
+    for one, other in itertools.combinations(places, 2):
+        if both := {*places[one]} & {*places[other]}:
+            raise InputError(f"column '{min(both)}' is named in both prepare.{one} and prepare.{other}; name it once")
 
 
 def without_constants(table: Table, features: list[str]) -> tuple[Table, list[str]]:
@@ -86,9 +94,10 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
         questions[f"missing {place}"] = column.isnull().sum()
         questions[f"distinct {place}"] = column.nunique()
         if number is not None:
+            number = number.isnan().ifelse(ibis.null("float64"), number)
             questions[f"numbers {place}"] = number.notnull().sum()
             questions[f"infinite {place}"] = number.isinf().sum()
-            questions[f"integers {place}"] = (number.round() == number).sum()
+            questions[f"integers {place}"] = ((number % 1 == 0) & (number.abs() < EXACT)).sum()
         if text:
             questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
     answers = table.aggregate(**questions).to_pyarrow().to_pylist()[0]
@@ -109,27 +118,34 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
 def target_as_class(table: Table, settings: Prepare) -> Column:
     """The target as 0 or 1: equal to `settings.positive`, or by its meaning (1, true, yes, y; 0, false, no, n)."""
     name = settings.target
-    column = table[name].cast("string").strip().name("value")
-    counts = column.value_counts(name="rows").limit(12).to_pyarrow().to_pylist()
-    values = sorted((row["value"] or "", row["rows"]) for row in counts if row["value"] is not None)
-    missing = sum(row["rows"] for row in counts if row["value"] is None)
-    shown = ", ".join(f"'{value}'" for value, _ in values[:10])
-    if missing:
+    values = table.select(value=table[name].cast("string").strip())
+    if missing := values.value.isnull().sum().execute():
         raise InputError(f"target '{name}': {missing} rows without a value")
-    if settings.positive is not None:
-        positive = str(settings.positive)
-        if positive not in [value for value, _ in values]:
-            raise InputError(f"target '{name}': no row is '{positive}' (prepare.positive); it has {shown}")
-        is_one = column == positive
-    elif any(value.lower() not in CLASSES for value, _ in values) or len(values) > 2:
+    is_one = _is_positive(values.value, settings)
+    # Most frequent first, so that a text among numbers, or an id, shows as what it is.
+    counts = values.group_by("value").aggregate(rows=_.count(), is_one=is_one.max())
+    found = counts.order_by(_.rows.desc(), "value").limit(SHOWN + 1).to_pyarrow().to_pylist()
+    shown = ", ".join([f"'{row['value']}'" for row in found[:SHOWN]] + ["…"] * (len(found) > SHOWN))
+    if settings.positive is None and any(row["value"].lower() not in CLASSES for row in found):
         raise InputError(
-            f"target '{name}': expected two classes, such as 0 and 1 or yes and no, got {shown}; prepare.positive names the one to predict"
+            f"target '{name}': expected two classes, such as 0 and 1 or yes and no, got {shown}; prepare.positive "
+            "names the one to predict"
         )
-    else:
-        is_one = column.lower().isin([word for word, one in CLASSES.items() if one])
-    if len(values) < 2:
+    ones = counts.filter(_.is_one).count().execute()
+    if settings.positive is not None and not ones:
+        place = "prepare.positive" + "; in quotes it is a text" * isinstance(settings.positive, bool)
+        raise InputError(f"target '{name}': no row is {settings.positive!r} ({place}); it has {shown}")
+    if ones in (0, counts.count().execute()):
         raise InputError(f"target '{name}': all rows are of one class, {shown}")
-    return is_one.cast("int64")
+    return _is_positive(table[name].cast("string").strip(), settings).cast("int64")
+
+
+def _is_positive(value: Column, settings: Prepare) -> Column:
+    if settings.positive is None:
+        return value.lower().isin([word for word, one in CLASSES.items() if one])
+    if isinstance(settings.positive, bool):
+        return value.lower() == str(settings.positive).lower()
+    return value == str(settings.positive)
 
 
 def _missing_as_null(table: Table, settings: Prepare) -> dict[str, Column]:
@@ -160,7 +176,8 @@ def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.D
     if name in settings.categories or (column.type().is_string() and not _is_number(name, counts, settings)):
         if counts.distinct > max(FEW_LEVELS, NAMES_ROWS * counts.present):
             raise InputError(
-                f"column '{name}': {counts.distinct} different texts in {counts.present} rows; it seems to name rows{drop}"
+                f"column '{name}': {counts.distinct} different texts in {counts.present} rows; it seems to name "
+                f"rows{drop}"
             )
         return dt.string
     if counts.numbers < counts.present and not column.type().is_boolean():
@@ -169,7 +186,7 @@ def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.D
             f"'{counts.not_a_number}'; name it in prepare.missing, or the column in prepare.categories"
         )
     if counts.infinite:
-        raise InputError(f"column '{name}': {counts.infinite} infinite values")
+        raise InputError(f"column '{name}': {counts.infinite} infinite values; mend them or{drop[1:]}")
     whole = column.type().is_boolean() or (counts.integers == counts.present and not column.type().is_floating())
     return dt.int64 if whole else dt.float64
 
@@ -184,11 +201,31 @@ def _cast(column: Column, kind: dt.DataType) -> Column:
     return column.cast("float64").cast(kind) if kind.is_numeric() and column.type().is_string() else column.cast(kind)
 
 
+def _time_as_moment(table: Table, settings: Prepare) -> dict[str, Column]:
+    """A time that is text as a number or a moment: as texts, 10 would be before 9."""
+    name = settings.keys.time
+    if not name or not table[name].type().is_string():
+        return {}
+    for kind in ("float64", "timestamp(6)"):
+        moments = table[name].try_cast(kind)
+        if not (unreadable := moments.isnull().sum().execute()):
+            return {name: moments}
+    raise InputError(
+        f"key '{name}' (prepare.keys.time): {unreadable} rows without a readable time; expected all as numbers, or "
+        "all as 2020-01-31 or 2020-01-31 23:59:59"
+    )
+
+
 def _check_keys(table: Table, settings: Prepare) -> None:
     for role, name in settings.keys:
         if name and (missing := table[name].isnull().sum().execute()):
             raise InputError(f"key '{name}' (prepare.keys.{role}): {missing} rows without a value")
     name = settings.keys.session
-    if name and (repeated := table[name].value_counts(name="rows").filter(lambda t: t.rows > 1)).count().execute():
-        first = repeated.order_by(name).limit(1).to_pyarrow().to_pylist()[0]
-        raise InputError(f"session id '{first[name]}' stands in {first['rows']} rows; each session has one")
+    if not name:
+        return
+    counts = table.group_by(session=table[name]).aggregate(rows=_.count())
+    if repeated := counts.filter(_.rows > 1).order_by("session").limit(1).to_pyarrow().to_pylist():
+        raise InputError(
+            f"key '{name}' (prepare.keys.session): '{repeated[0]['session']}' stands in {repeated[0]['rows']} "
+            "rows; each session has one"
+        )

@@ -109,15 +109,16 @@ def _fit_number(column: pd.Series) -> Number:
     missing = np.isnan(values)
     median = float(np.median(values[~missing])) if not missing.all() else 0.0
     values = np.where(missing, median, values)
-    return Number(column.name, median, float(values.mean()), float(values.std()) or 1.0, bool(missing.any()))
+    # Where all values are the same, the mean's last digit can still leave a deviation.
+    scale = float(values.std()) if values.min() < values.max() else 1.0
+    return Number(column.name, median, float(values.mean()), scale, bool(missing.any()))
 
 
 def _fit_category(column: pd.Series, rare_share: float) -> Category:
     counts = column.fillna(MISSING).value_counts()
     rare = counts < rare_share * len(column)
-    kept = counts[~rare]
-    if rare.any():
-        kept = pd.concat([kept, pd.Series({RARE: counts[rare].sum()})])
+    # A level may be called RARE already.
+    kept = counts.groupby(counts.index.where(~rare, RARE)).sum()
     # Most frequent first, and by name where counts tie, so that the order never depends on that of the rows.
     ordered = sorted(kept.items(), key=lambda item: (-item[1], item[0]))
     return Category(column.name, tuple(level for level, _ in ordered))

@@ -11,6 +11,7 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from stages.lib.clicks import Measured
+from stages.lib.files import InputError
 
 DAY = 86_400
 Feature = tuple[str, tuple[str, ...], Value]
@@ -27,6 +28,8 @@ def features(measured: Measured, target: str) -> tuple[Table, dict[str, list[str
         else:
             kept[name] = definition
     keys = {"visitor": _.visitor, "session": _.session, "time": _.start}
+    if target in {**keys, **kept}:
+        raise InputError(f"prepare.target: '{target}' is the name of another column; choose a different one")
     table = measured.table.select(**keys, **kept, **{target: _.buys})
     return table.order_by("time", "visitor", "session"), left_out
 

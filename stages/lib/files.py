@@ -24,8 +24,10 @@ def replacing(path: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
-        _remove(path)
-        temporary.rename(path)
+        if path.is_dir() or temporary.is_dir():
+            _remove(path)
+        # A file takes the other's place at once: there is no moment without either.
+        temporary.replace(path)
     finally:
         _remove(temporary)
 
@@ -37,7 +39,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

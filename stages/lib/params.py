@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from stages.lib.files import InputError
 
 PARAMS = Path("params.yaml")
+WHOLE = "the file"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -17,6 +18,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Day = Annotated[date, BeforeValidator(lambda day: date.fromisoformat(day) if isinstance(day, str) else day)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _delimiter(value: str) -> str:
+    if value != "auto" and len(value) != 1:
+        raise ValueError(f"expected auto or one character, got {value!r}")
+    return value
 
 
 class Section(BaseModel):
@@ -38,7 +45,7 @@ class Simulate(Section):
 
 
 class Csv(Section):
-    delimiter: str
+    delimiter: Annotated[str, AfterValidator(_delimiter)]
     encoding: Literal["utf-8", "utf-16", "latin-1"]
     cut_off: Literal["error", "drop"]
 
@@ -104,6 +111,17 @@ class TrainBase(Section):
             raise ValueError("training.patience needs a validation_share above 0")
         return self
 
+    def at(self, point: dict[str, Any]) -> "TrainBase":
+        """These settings with the values of a grid's point in place of their own, each of which is checked."""
+        sections = {"network": self.network.model_dump(), "training": self.training.model_dump()}
+        for name, value in point.items():
+            section = next((section for section in sections.values() if name in section), None)
+            if section is None:
+                known = ", ".join([*Network.model_fields, *Training.model_fields])
+                raise ValueError(f"{name}: unknown key; known are {known}")
+            section[name] = value
+        return TrainBase.model_validate(self.model_dump() | sections)
+
 
 class GridSearch(Section):
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
@@ -126,6 +144,20 @@ class Params(Section):
     grid_search: GridSearch
     smote_train: SmoteTrain
 
+    @model_validator(mode="after")
+    def _grid_fits(self) -> "Params":
+        for name, values in self.grid_search.grid.items():
+            for place, value in enumerate(values):
+                if value in values[:place]:
+                    raise ValueError(f"grid_search.grid.{name}: {value!r} stands there twice")
+                try:
+                    self.train_base.at({name: value})
+                except ValidationError as error:
+                    raise ValueError(f"grid_search.grid: {_one_line(error.errors()[0])}") from None
+                except ValueError as error:
+                    raise ValueError(f"grid_search.grid.{error}") from None
+        return self
+
 
 def load(*sections: str, path: Path = PARAMS) -> list[Any]:
     """The named sections of params.yaml, in the order asked for.
@@ -137,32 +169,29 @@ def load(*sections: str, path: Path = PARAMS) -> list[Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: not readable: {error}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    params = check(Params, document, where=str(path))
-    return [getattr(params, section) for section in sections]
-
-
-def check(kind: type[Section], values: Any, *, where: str) -> Any:
-    """`values` as a `kind`; InputError names the first key that does not fit."""
     try:
-        return kind.model_validate(values)
+        params = Params.model_validate(document)
     except ValidationError as error:
         # An unknown key often stands beside the missing one it was meant to be, and says more.
         errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise InputError(f"{where}: {_one_line(errors[0])}") from None
+        raise InputError(f"{path}: {_one_line(errors[0])}") from None
+    return [getattr(params, section) for section in sections]
 
 
 def _one_line(error: dict[str, Any]) -> str:
     # pydantic adds the name of a union's member to the path
-    key = ".".join(str(part) for part in error["loc"] if part not in ("str", "int", "float", "bool")) or "the file"
+    key = ".".join(str(part) for part in error["loc"] if part not in ("str", "int", "float", "bool")) or WHOLE
     value = error["input"]
     if error["type"] == "missing":
         return f"{key}: missing"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key"
     if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
+        return str(error["ctx"]["error"]) if key == WHOLE else f"{key}: {error['ctx']['error']}"
     if (error["type"].endswith("_type") and value is None) or error["type"] == "model_type":
         return f"{key}: expected a section of keys or a value, got {value!r}"
     hint = ""

@@ -27,16 +27,19 @@ def resample(
             f"{purchases} purchases in the training part, too few for smote_train.neighbours: {settings.neighbours}; "
             f"at most {purchases - 1} are possible"
         )
-    if purchases >= settings.ratio * others:
+    if settings.ratio * others < purchases + 1:
         raise InputError(
-            f"smote_train.ratio: {settings.ratio} is no more than the ratio of {purchases / others:.3f} that the "
-            "training part has; raise it, or set smote_train.variant to none"
+            f"smote_train.ratio: {settings.ratio} asks for no more purchases than the training part has, a ratio "
+            f"of {purchases / others:.3f}; raise it, or set smote_train.variant to none"
         )
     try:
         if settings.variant == "smotenc":
             return _smotenc(codes, targets, encoder, settings)
-        return _sampler(settings).fit_resample(inputs, targets)
-    except ValueError as error:
+        made = _sampler(settings).fit_resample(inputs, targets)
+        if len(made[0]) == len(inputs):
+            raise ValueError("no purchase lies among the others, so none was made up")
+        return made
+    except (ValueError, RuntimeError) as error:
         raise InputError(f"smote_train.variant: {settings.variant} failed: {' '.join(str(error).split())}") from None
 
 
@@ -54,7 +57,7 @@ def _smotenc(
     if encoder.code_is_category.all() or not encoder.code_is_category.any():
         raise ValueError("it needs at least one number and one category")
     sampler = SMOTENC(
-        encoder.code_is_category,
+        np.flatnonzero(encoder.code_is_category).tolist(),
         sampling_strategy=settings.ratio,
         k_neighbors=settings.neighbours,
         random_state=settings.seed,

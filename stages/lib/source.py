@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,8 @@ from ibis.expr.types import Table
 
 from stages.lib.files import InputError
 from stages.lib.params import Csv
+
+OTHER_ENCODING = "; prepare.csv.encoding names another"
 
 
 def connect() -> ibis.BaseBackend:
@@ -26,6 +29,8 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
 
     Raises InputError for a file that is missing, empty, without rows, cut off or not what its name says.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; expected a file")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -43,10 +48,12 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
 
 def _read_parquet(connection: ibis.BaseBackend, path: Path) -> Table:
     try:
-        pq.ParquetFile(path).close()
+        with pq.ParquetFile(path) as file:
+            _check_repeated(path, file.schema_arrow.names)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole parquet file: {_first_line(error)}") from None
-    return connection.read_parquet(path)
+        raise InputError(f"{path}: not a whole parquet file: {first_line(error)}") from None
+    # A folder on the way called year=2020 is no column.
+    return connection.read_parquet(path, hive_partitioning=False)
 
 
 def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
@@ -55,6 +62,7 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
         rows = connection.read_csv(
             path, columns=dict.fromkeys(names, "VARCHAR"), delim=delimiter, encoding=settings.encoding,
             header=True, quote='"', escape='"', auto_detect=False, ignore_errors=True, store_rejects=True,
+            hive_partitioning=False,
         )  # fmt: skip
         # Read once: a view would parse the file again for every question asked of it.
         connection.raw_sql(f'CREATE TABLE source AS FROM "{rows.get_name()}"')
@@ -63,7 +71,7 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
             "SELECT line, error_type, error_message FROM reject_errors ORDER BY line"
         ).fetchall()
     except duckdb.Error as error:
-        raise InputError(f"{path}: not readable as {settings.encoding} csv: {_first_line(error)}") from None
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {first_line(error)}") from None
     if rejects:
         _judge_rejects(path, settings, rejects, lines=table.count().execute() + 1)
     return table
@@ -75,29 +83,36 @@ def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
     try:
         with opened(path, "rt", encoding=settings.encoding.replace("utf-8", "utf-8-sig"), newline="") as file:
             line = file.readline().rstrip("\r\n")
-    except (UnicodeError, gzip.BadGzipFile, EOFError) as error:
-        raise InputError(f"{path}: not readable as {settings.encoding} csv: {_first_line(error)}") from None
-    candidates = ",;\t|" if settings.delimiter == "auto" else settings.delimiter
-    cut = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in candidates}
+        candidates = ",;\t|" if settings.delimiter == "auto" else settings.delimiter
+        cut = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in candidates}
+    except UnicodeError as error:
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {error}{OTHER_ENCODING}") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {first_line(error)}") from None
     delimiter = max(cut, key=lambda candidate: len(cut[candidate]))
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(cut[delimiter])]
-    # DuckDB, like SQL, takes names that differ in case only for the same.
-    seen = [name.lower() for name in names]
-    repeated = next((name for name in names if seen.count(name.lower()) > 1), None)
-    if repeated is not None:
-        raise InputError(f"{path}: two columns are named '{repeated}'")
+    _check_repeated(path, names)
     if not names:
         raise InputError(f"{path}: the first line is empty; expected the columns' names")
     return delimiter, names
 
 
+def _check_repeated(path: Path, names: list[str]) -> None:
+    # DuckDB, like SQL, takes names that differ in case only for the same.
+    seen = [name.lower() for name in names]
+    repeated = next((name for name in names if seen.count(name.lower()) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path}: two columns are named '{repeated}' (in capitals or not); rename one")
+
+
 def _judge_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]], lines: int) -> None:
     """A cut-off last line may be dropped, if params say so; every other line that does not fit is an error."""
     line, kind, message = rejects[0]
-    cut_off = len(rejects) == 1 and line == lines + 1 and kind in ("MISSING COLUMNS", "UNQUOTED VALUE")
+    # A line has a reject for each column it lacks.
+    cut_off = rejects[-1][0] == line == lines + 1 and kind in ("MISSING COLUMNS", "UNQUOTED VALUE")
     if not cut_off:
-        hint = "; prepare.csv.encoding names another" if kind == "INVALID ENCODING" else ""
-        raise InputError(f"{path}: line {line}: {_first_line(message)}{hint}")
+        hint = OTHER_ENCODING if kind == "INVALID ENCODING" else ""
+        raise InputError(f"{path}: line {line}: {first_line(message)}{hint}")
     if settings.cut_off == "error":
         raise InputError(
             f"{path}: the last line, {line}, is cut off; set prepare.csv.cut_off to drop to go on without it"
@@ -105,6 +120,6 @@ def _judge_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]
     print(f"{path}: the last line, {line}, is cut off and was dropped")
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -16,7 +16,7 @@ from joblib import delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from stages.lib.files import InputError
-from stages.lib.params import Network, TrainBase, Training, check
+from stages.lib.params import TrainBase
 
 POINTS_A_SHARD = 10
 JUDGE = "val_auc"
@@ -45,18 +45,6 @@ def points(grid: Grid) -> list[Point]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
-def settings_at(base: TrainBase, point: Point) -> TrainBase:
-    """`base` with the point's values in place of its own; InputError if one is unknown or does not fit."""
-    sections = {"network": base.network.model_dump(), "training": base.training.model_dump()}
-    for name, value in point.items():
-        section = next((section for section in sections.values() if name in section), None)
-        if section is None:
-            known = [*Network.model_fields, *Training.model_fields]
-            raise InputError(f"params.yaml: grid_search.grid.{name}: unknown key; known are {', '.join(known)}")
-        section[name] = value
-    return check(TrainBase, base.model_dump() | sections, where="params.yaml: grid_search.grid")
-
-
 @contextmanager
 def workers(grid: Grid) -> Iterator[Pool]:
     """Processes to walk the grid with, one for each core that has a shard to work on.
@@ -78,8 +66,6 @@ def walk(pool: Pool, grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpo
     Raises InputError if the walk was interrupted: a part of a grid is no result.
     """
     wanted = points(grid)
-    for point in wanted:
-        settings_at(base, point)
     folder = checkpoints / _fingerprint(grid, base, rows, seed)
     for other in checkpoints.glob("*"):
         if other != folder:
@@ -134,7 +120,7 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
     from stages.lib.training import fit
 
     def train(x_train, y_train, x_val, y_val, point):
-        settings = settings_at(base, point)
+        settings = base.at(point)
         # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
         built = network.build(settings.network, x_train.shape[1], seed)
         try:

@@ -60,7 +60,18 @@ def with_roles(schema: pa.Schema, roles: dict[str, str]) -> pa.Schema:
 
 
 def read(path: Path) -> Sessions:
-    return Sessions(pq.read_table(path))
+    """The sessions that `write` wrote; InputError if there is no such file or it holds something else."""
+    try:
+        # Not read_table, which makes columns of folders on the way called name=value.
+        with pq.ParquetFile(path) as file:
+            rows = file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the stage before writes it") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a whole parquet file: {error}") from None
+    if any(b"role" not in (field.metadata or {}) for field in rows.schema):
+        raise InputError(f"{path}: not a table of sessions with roles, as the stage before writes it")
+    return Sessions(rows)
 
 
 def write(path: Path, sessions: Sessions) -> None:

@@ -1,0 +1,265 @@
+"""What a column is: inferred or declared, in a csv or typed in a parquet."""
+
+import io
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.lib.table import Sessions
+
+ROWS = 40
+BUYS = np.arange(ROWS) % 4 == 0
+PAGES = np.arange(ROWS) % 9
+
+
+def frame(**columns) -> pd.DataFrame:
+    return pd.DataFrame({"pages": PAGES, **columns, "buys": BUYS.astype(int)})
+
+
+def repeated(*values) -> list:
+    return [values[place % len(values)] for place in range(ROWS)]
+
+
+def kind(sessions: Sessions, name: str) -> str:
+    return str(sessions.table.schema.field(name).type)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (repeated("1", "2", "3"), "int64"),
+        (repeated("1.0", "2.0", "-3.0"), "int64"),
+        (repeated("1", "2.5"), "double"),
+        (repeated("1e3", "2e-3"), "double"),
+        (repeated(" 1", "2 "), "int64"),
+        (repeated("1", "", "3"), "int64"),
+        (repeated("Chrome", "Safari"), "string"),
+        (repeated("1", "2", "other"), "string"),
+        (repeated("true", "false"), "string"),
+        (repeated("10000000000000000001", "10000000000000000009", "3"), "double"),
+    ],
+)
+def test_the_kind_of_a_text_column_is_inferred(prepared, values, expected):
+    assert kind(prepared(frame(x=values)), "x") == expected
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_declared_categories_are_text(prepared, name):
+    sessions = prepared(frame(region=repeated(1, 2, 30)), name, **{"prepare.categories": ["region"]})
+    assert sessions.table["region"].to_pylist() == repeated("1", "2", "30")
+
+
+def test_declared_numbers_are_numbers(prepared):
+    values = repeated("1", "2", "?")
+    settings = {"prepare.numbers": ["x"], "prepare.missing": ["?"]}
+    assert prepared(frame(x=values), **settings).table["x"].to_pylist() == repeated(1, 2, None)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_declared_markers_are_missing_values(prepared, name):
+    table = frame(x=repeated("a", "unknown", "b", " ? "), n=repeated("1", "?", "2"))
+    sessions = prepared(table, name, **{"prepare.missing": ["unknown", "?"]})
+    assert sessions.table["x"].to_pylist() == repeated("a", None, "b", None)
+    assert sessions.table["n"].to_pylist() == repeated(1, None, 2)
+
+
+def test_the_common_markers_are_missing_values(prepared):
+    sessions = prepared(frame(n=repeated("1", "NA", "2", "nan", "null", "None", "NaN")))
+    assert sessions.table["n"].to_pylist() == repeated(1, None, 2, None, None, None, None)
+
+
+def test_texts_lose_the_spaces_around_them(prepared):
+    assert prepared(frame(x=repeated("a", " a ", "b"))).table["x"].to_pylist() == repeated("a", "a", "b")
+
+
+def test_dropped_columns_are_gone(prepared):
+    table = frame(a=1, b=repeated(1, 2), c=[f"id {place}" for place in range(ROWS)])
+    assert prepared(table, **{"prepare.drop": ["a", "c"]}).table.column_names == ["pages", "b", "buys"]
+
+
+def test_a_dropped_column_may_be_declared_too(prepared):
+    settings = {"prepare.drop": ["b"], "prepare.categories": ["b"]}
+    assert prepared(frame(b=repeated(1, 2)), **settings).table.column_names == ["pages", "buys"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", frame().reset_index(names="Unnamed: 0")),
+        ("a.csv", frame().to_csv()),
+        ("a.csv", frame().to_csv(sep=";")),
+        ("a.parquet", frame().set_index(pd.Index(np.arange(ROWS) * 3 + 1))),
+        ("a.parquet", frame().reset_index(names="Unnamed: 0")),
+    ],
+    ids=["Unnamed: 0", "nameless", "nameless, semicolons", "pandas index", "Unnamed: 0 in parquet"],
+)
+def test_index_columns_are_left_out(prepared, prepare, name, content):
+    assert prepared(content, name).table.column_names == ["pages", "buys"]
+    assert "left out the index column '" in prepare(content, name).out
+
+
+def test_a_nameless_column_that_repeats_is_no_index(prepared):
+    assert "Unnamed: 0" in prepared(frame(**{"Unnamed: 0": repeated(1, 2)})).table.column_names
+
+
+def test_keys_are_neither_numbers_nor_categories(prepared):
+    table = frame(id=[f"id {place}" for place in range(ROWS)], who=repeated("x", "y"), at=np.arange(ROWS))
+    keys = {"prepare.keys.session": "id", "prepare.keys.visitor": "who", "prepare.keys.time": "at"}
+    sessions = prepared(table, **keys)
+    assert sessions.names("feature") == ["pages"]
+    assert [sessions.names(role) for role in ("key", "visitor", "time", "target")] == [
+        ["id"],
+        ["who"],
+        ["at"],
+        ["buys"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "first"),
+    [
+        ([str(place + 5) for place in range(ROWS)], 5.0),
+        ([f"{place + 0.5}" for place in range(ROWS)], 0.5),
+        ([f"2020-01-{place % 31 + 1:02}" for place in range(ROWS)], pd.Timestamp("2020-01-01")),
+        ([f"2020-01-01 08:{place}:00" for place in range(ROWS)], pd.Timestamp("2020-01-01 08:00")),
+        (
+            [f"2020-01-01T08:00:{place:02}.25Z" for place in range(ROWS)],
+            pd.Timestamp("2020-01-01 08:00:00.25"),
+        ),
+    ],
+    ids=["whole numbers", "numbers", "days", "times", "ISO times"],
+)
+def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(prepared, values, first):
+    times = prepared(frame(at=values), **{"prepare.keys.time": "at"}).column("time")
+    assert times[0] == first
+    assert times[9] - times[8] == times[10] - times[9]
+    assert not pd.api.types.is_object_dtype(times)
+
+
+@pytest.mark.parametrize("values", [repeated("Feb", "Mar"), repeated("31.12.2019", "01.01.2020"), repeated("1", "x")])
+def test_a_time_in_a_csv_that_can_not_be_read_is_refused(prepare, values):
+    error = prepare(frame(at=values), **{"prepare.keys.time": "at"}).error
+    assert error.startswith("prepare: sessions.csv: key 'at' (prepare.keys.time): ")
+    assert "rows without a readable time; expected" in error
+
+
+TARGETS = {
+    "0 and 1": ("0", "1"),
+    "0.0 and 1.0": ("0.0", "1.0"),
+    "true and false": ("false", "true"),
+    "TRUE and FALSE": ("FALSE", "TRUE"),
+    "True and False": ("False", "True"),
+    "yes and no": ("no", "yes"),
+    "y and n": ("n", "y"),
+    "Y and N": ("N", "Y"),
+    "spaces": (" no", "yes "),
+}
+
+
+@pytest.mark.parametrize(("no", "yes"), TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_target_is_read_by_its_meaning(prepared, name, no, yes):
+    sessions = prepared(frame().assign(buys=np.where(BUYS, yes, no)), name)
+    assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
+    assert kind(sessions, "buys") == "int64"
+
+
+@pytest.mark.parametrize("dtype", ["bool", "boolean", "int8", "Int64", "float32", "Float64", "category", "string"])
+def test_a_typed_target_is_read_by_its_meaning(prepared, dtype):
+    sessions = prepared(frame().assign(buys=pd.Series(BUYS.astype(int)).astype(dtype)), "a.parquet")
+    assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
+
+
+def test_words_of_one_class_may_differ(prepared):
+    words = np.where(BUYS, repeated("yes", "Yes", "YES", "1"), repeated("no", "No"))
+    assert prepared(frame().assign(buys=words)).column("target").tolist() == BUYS.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [
+        (("left", "bought"), "bought"),
+        (("0", "2"), 2),
+        (("1", "0"), 0),
+        (("no", "yes"), "yes"),
+        (("False", "True"), True),
+        (("true", "false"), False),
+        (("a", "c", "b"), "c"),
+        (tuple(f"class {place}" for place in range(20)), "class 1"),
+    ],
+)
+def test_a_declared_value_is_the_positive_class(prepared, values, positive):
+    words = pd.Series(repeated(*values))
+    sessions = prepared(frame().assign(buys=words), **{"prepare.positive": positive})
+    assert sessions.column("target").tolist() == (words == values[1]).astype(int).tolist()
+
+
+def test_a_declared_value_fits_a_column_of_booleans(prepared):
+    sessions = prepared(frame().assign(buys=BUYS), "a.parquet", **{"prepare.positive": True})
+    assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "first"),
+    [
+        (pd.array(repeated(1, None, 3), dtype="Int64"), "int64", [1, None, 3]),
+        (pd.array(repeated(1.5, None), dtype="Float64"), "double", [1.5, None]),
+        (pd.array(repeated(True, False, None), dtype="boolean"), "int64", [1, 0, None]),
+        (pd.array(repeated("a", "b", None), dtype="string"), "string", ["a", "b", None]),
+        (pd.Categorical(repeated("a", "b", None)), "string", ["a", "b", None]),
+        (np.array(repeated(1, 2), dtype="uint8"), "int64", [1, 2]),
+        (np.array(repeated(1.0, 2.0)), "double", [1.0, 2.0]),
+        (np.array(repeated(1.0, np.nan), dtype="float32"), "double", [1.0, None]),
+        (np.array(repeated(True, False)), "int64", [1, 0]),
+        (repeated(Decimal("1.25"), Decimal("2.50")), "double", [1.25, 2.5]),
+        (np.array(repeated(2**63 + 1024, 5), dtype="uint64"), "double", [2.0**63, 5.0]),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", ""))[:20] or None,
+)
+def test_typed_columns_of_a_parquet_keep_their_meaning(prepared, values, expected, first):
+    sessions = prepared(frame(x=values), "a.parquet")
+    assert kind(sessions, "x") == expected
+    assert sessions.table["x"].to_pylist()[: len(first)] == pytest.approx(first)
+
+
+def test_nan_in_a_parquet_is_a_missing_value(prepared):
+    # pandas writes nulls; other writers keep NaN.
+    file = io.BytesIO()
+    rows = {"x": pa.array(repeated(1.5, float("nan"))), "buys": pa.array(BUYS)}
+    pq.write_table(pa.table(rows), file)
+    assert prepared(file.getvalue(), "a.parquet").table["x"].to_pylist() == repeated(1.5, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (pd.date_range("2020-01-01", periods=ROWS), "timestamp"),
+        (pd.date_range("2020-01-01", periods=ROWS, tz="UTC"), "timestamp"),
+        (pd.Series(pd.date_range("2020-01-01", periods=ROWS)).dt.date, "date"),
+        (repeated([1, 2], [3]), "array"),
+        (repeated({"a": 1}, {"a": 2}), "struct"),
+        (repeated(b"a", b"b"), "binary"),
+    ],
+    ids=["moments", "moments in UTC", "days", "lists", "records", "bytes"],
+)
+def test_columns_that_are_neither_numbers_nor_text_are_refused(prepare, values, says):
+    error = prepare(frame(x=values), "a.parquet").error
+    assert error.startswith(f"prepare: a.parquet: column 'x': {says}")
+    assert error.endswith("is neither number nor text; leave it out with prepare.drop: [x]")
+
+
+@pytest.mark.parametrize("name", ["rows", "value", "session", "is_one", "missing 0", 'a"b', "a'b", "größe", "select"])
+def test_any_name_will_do_for_a_column(prepared, name):
+    table = frame().assign(**{name: np.arange(ROWS)})
+    assert name in prepared(table).names("feature")
+    assert prepared(table, **{"prepare.keys.session": name}).names("key") == [name]
+
+
+@pytest.mark.parametrize("name", ["rows", "value", "is_one"])
+def test_any_name_will_do_for_the_target(prepared, name):
+    sessions = prepared(frame().rename(columns={"buys": name}), **{"prepare.target": name})
+    assert sessions.column("target").tolist() == BUYS.astype(int).tolist()

@@ -1,0 +1,189 @@
+"""Inputs of the network: held to scikit-learn, fitted on training rows alone, the same from disk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import sessions_frame
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from stages.lib import encoding
+from stages.lib.encoding import MISSING, RARE, Encoder
+from stages.lib.files import InputError
+
+NUMBERS = ["pages", "seconds"]
+
+
+@pytest.fixture
+def features() -> pd.DataFrame:
+    return sessions_frame(200).drop(columns="buys")
+
+
+def levels(encoder: Encoder, name: str) -> tuple[str, ...]:
+    return next(category.levels for category in encoder.categories if category.name == name)
+
+
+def inputs(encoder: Encoder, features: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(encoder.transform(features), columns=encoder.names)
+
+
+def words(*counts: int) -> pd.DataFrame:
+    """A category with the levels a, b, … as often as `counts` says, and a number."""
+    column = np.repeat([*"abcdefgh"[: len(counts)]], counts)
+    return pd.DataFrame({"word": column, "number": np.arange(len(column))})
+
+
+def test_numbers_are_imputed_marked_and_standardised_as_by_sklearn(features):
+    other = sessions_frame(60, seed=8).drop(columns="buys")
+    encoder = encoding.fit(features, 0.002)
+    imputer, scaler = SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+    scaler.fit(imputer.fit_transform(features[NUMBERS]))
+    for rows in (features, other):
+        expected = scaler.transform(imputer.transform(rows[NUMBERS]))
+        ours = inputs(encoder, rows)[[*NUMBERS, "seconds=(missing)"]]
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_categories_are_one_hot_and_standardised_as_by_sklearn(features):
+    encoder = encoding.fit(features, 0.002)
+    kept = levels(encoder, "browser")
+    assert kept == ("Chrome", "Firefox", "Safari", MISSING)
+    browsers = features[["browser"]].fillna(MISSING)
+    one_hot = OneHotEncoder(categories=[[*kept]], drop="first", sparse_output=False).fit_transform(browsers)
+    ours = inputs(encoder, features)[[f"browser={level}" for level in kept[1:]]]
+    np.testing.assert_allclose(ours, StandardScaler().fit_transform(one_hot), rtol=1e-5, atol=1e-6)
+
+
+def test_all_inputs_have_zero_mean_and_unit_variance_on_the_training_rows(features):
+    transformed = encoding.fit(features, 0.002).transform(features)
+    assert transformed.dtype == np.float32
+    np.testing.assert_allclose(transformed.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(transformed.std(axis=0), 1, atol=1e-6)
+
+
+def test_the_names_are_those_of_the_inputs(features):
+    encoder = encoding.fit(features, 0.002)
+    assert encoder.names == [
+        "pages", "seconds", "seconds=(missing)", "browser=Firefox", "browser=Safari", "browser=(missing)"
+    ]  # fmt: skip
+    assert encoder.transform(features).shape == (200, 6)
+
+
+def test_the_reference_level_is_the_most_frequent_or_the_first_by_name():
+    assert levels(encoding.fit(words(3, 9, 3), 0), "word") == ("b", "a", "c")
+    assert levels(encoding.fit(words(5, 5, 5), 0), "word") == ("a", "b", "c")
+
+
+def test_rare_levels_are_one():
+    encoder = encoding.fit(words(50, 40, 6, 3, 1), 0.05)
+    assert levels(encoder, "word") == ("a", "b", "c", RARE)
+    places = encoder.codes(words(1, 1, 1, 1, 1))[:, -1]
+    assert places.tolist() == [0, 1, 2, 3, 3]
+
+
+def test_a_level_of_just_the_share_is_not_rare():
+    assert levels(encoding.fit(words(90, 10), 0.1), "word") == ("a", "b")
+    assert levels(encoding.fit(words(91, 9), 0.1), "word") == ("a", RARE)
+
+
+def test_a_level_that_is_called_rare_already_joins_the_rare_ones():
+    table = pd.DataFrame({"word": ["a"] * 8 + [RARE] * 6 + ["b"], "number": range(15)})
+    encoder = encoding.fit(table, 0.1)
+    assert levels(encoder, "word") == ("a", RARE)
+    assert encoder.codes(table)[:, -1].tolist() == [0] * 8 + [1] * 7
+
+
+@pytest.mark.parametrize(("share", "place"), [(0, 0), (0.2, 2)], ids=["the most frequent", "the rare"])
+def test_an_unknown_level_counts_as(share, place):
+    encoder = encoding.fit(words(50, 40, 10), share)
+    unknown = pd.DataFrame({"word": ["never seen", None], "number": [1, 2]})
+    assert encoder.codes(unknown)[:, -1].tolist() == [place, place]
+
+
+def test_missing_numbers_that_training_never_had_are_its_median():
+    encoder = encoding.fit(pd.DataFrame({"number": [1, 2, 9]}), 0)
+    assert encoder.names == ["number"]
+    missing, median = encoder.transform(pd.DataFrame({"number": [np.nan, 2.0]}))
+    assert missing == median
+
+
+def test_a_column_that_training_knows_only_missing_does_no_harm():
+    table = pd.DataFrame({"number": [np.nan] * 4, "word": [None] * 4, "other": range(4)}).astype({"word": object})
+    encoder = encoding.fit(table, 0.002)
+    later = pd.DataFrame({"number": [3.0, np.nan], "word": ["a", None], "other": [1, 2]})
+    assert np.isfinite(encoder.transform(table)).all()
+    assert np.abs(encoder.transform(later)).max() < 10
+
+
+@pytest.mark.parametrize("value", [0, 3, 0.1, 1e9 + 0.1, 1e-12])
+def test_a_number_that_is_constant_in_training_is_not_blown_up_later(value):
+    encoder = encoding.fit(pd.DataFrame({"number": [value] * 7, "other": range(7)}), 0)
+    later = encoder.transform(pd.DataFrame({"number": [value, value + 1], "other": [1, 1]}))[:, 0]
+    np.testing.assert_allclose(later, [0, 1], atol=1e-6)
+
+
+def test_only_numbers_or_only_categories_will_do(features):
+    assert encoding.fit(features[NUMBERS], 0).transform(features).shape == (200, 3)
+    assert encoding.fit(features[["browser"]], 0).transform(features).shape == (200, 3)
+
+
+def test_the_encoder_knows_only_the_rows_it_was_fitted_on(features):
+    encoder = encoding.fit(features[:100], 0.002)
+    changed = features.copy()
+    changed.loc[100:, "pages"] = 10**6
+    changed.loc[100:, "browser"] = "Opera"
+    assert encoding.fit(changed[:100], 0.002) == encoder
+    np.testing.assert_array_equal(encoder.transform(changed)[:100], encoder.transform(features)[:100])
+
+
+def test_each_row_is_transformed_alone(features):
+    encoder = encoding.fit(features, 0.002)
+    np.testing.assert_array_equal(encoder.transform(features[7:8]), encoder.transform(features)[7:8])
+    assert encoder.transform(features[:0]).shape == (0, 6)
+
+
+def test_transforming_is_coding_and_expanding(features):
+    encoder = encoding.fit(features, 0.002)
+    codes = encoder.codes(features)
+    np.testing.assert_array_equal(encoder.transform(features), encoder.expand(codes))
+    assert codes.shape == (200, 4)
+    assert encoder.code_is_category.tolist() == [False, False, True, True]
+    assert {*codes[:, 2]} == {0, 1}
+    assert {*codes[:, 3]} == {0, 1, 2, 3}
+
+
+def test_neither_more_columns_nor_their_order_matter(features):
+    encoder = encoding.fit(features, 0.002)
+    shuffled = features.assign(other=1)[["other", "browser", "seconds", "pages"]]
+    np.testing.assert_array_equal(encoder.transform(shuffled), encoder.transform(features))
+
+
+def test_columns_of_pandas_nullable_types_are_the_same(features):
+    encoder = encoding.fit(features, 0.002)
+    nullable = features.astype({"pages": "Int64", "seconds": "Float64", "browser": "string"})
+    np.testing.assert_array_equal(encoder.transform(nullable), encoder.transform(features))
+
+
+@pytest.mark.parametrize("name", ["pages", "browser"])
+def test_a_missing_column_is_named(features, name):
+    encoder = encoding.fit(features, 0.002)
+    with pytest.raises(InputError, match=f"^no column '{name}', which the model was trained on; it has [a-z, ]+$"):
+        encoder.transform(features.drop(columns=name))
+
+
+def test_an_encoder_is_the_same_from_disk(features, tmp_path):
+    encoder = encoding.fit(features.rename(columns={"browser": "Gerät"}), 0.002)
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    encoder.save(first)
+    loaded = Encoder.load(first)
+    loaded.save(second)
+    assert loaded == encoder
+    assert second.read_bytes() == first.read_bytes()
+
+
+def test_the_order_of_the_training_rows_does_not_matter(features):
+    encoder, shuffled = (encoding.fit(rows, 0.15) for rows in (features, features.sample(frac=1, random_state=3)))
+    assert shuffled.names == encoder.names
+    assert shuffled.categories == encoder.categories
+    assert [number.median for number in shuffled.numbers] == [number.median for number in encoder.numbers]
+    np.testing.assert_allclose(shuffled.transform(features), encoder.transform(features), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,228 @@
+"""params.yaml is checked as a whole, and what is wrong in it is said in one line."""
+
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import REMOVED, ROOT
+
+from stages.lib import params
+from stages.lib.files import InputError
+
+SECTIONS = ("seed", "simulate", "prepare", "split", "train_base", "grid_search", "smote_train")
+
+
+def refusal() -> str:
+    with pytest.raises(InputError) as refused:
+        params.load("seed")
+    text = str(refused.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_the_committed_params_load():
+    loaded = SimpleNamespace(**dict(zip(SECTIONS, params.load(*SECTIONS, path=ROOT / "params.yaml"), strict=True)))
+    assert loaded.seed == 42
+    assert loaded.simulate.start == date(2015, 1, 1)
+    assert loaded.train_base.training.learning_rate == 5e-5
+    assert "" in loaded.prepare.missing
+
+
+def test_sections_come_in_the_order_asked_for(write_params):
+    write_params(**{"split.test_share": 0.3})
+    seed, split = params.load("seed", "split")
+    assert (seed, split.test_share) == (42, 0.3)
+    assert [type(part) for part in params.load("split", "seed")] == [params.Split, int]
+
+
+def test_a_whole_number_will_do_for_a_number(write_params):
+    write_params(**{"train_base.network.l2": 0})
+    assert params.load("train_base")[0].network.l2 == 0
+
+
+@pytest.mark.parametrize("start", ["2016-02-29", date(2016, 2, 29)], ids=["in quotes", "without"])
+def test_a_day_may_stand_in_quotes_or_not(write_params, start):
+    write_params(**{"simulate.start": start})
+    assert params.load("simulate")[0].start == date(2016, 2, 29)
+
+
+def test_sections_can_not_be_changed():
+    (split,) = params.load("split", path=ROOT / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        split.by = "time"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        # unknown and missing keys
+        ("splits", {}, "splits: unknown key"),
+        ("split.shre", 0.2, "split.shre: unknown key"),
+        ("prepare.csv.quote", "'", "prepare.csv.quote: unknown key"),
+        ("split", REMOVED, "split: missing"),
+        ("seed", REMOVED, "seed: missing"),
+        ("train_base.training.epochs", REMOVED, "train_base.training.epochs: missing"),
+        # sections that are none
+        ("prepare", None, "prepare: expected a section"),
+        ("prepare.keys", "session", "prepare.keys: expected a section"),
+        ("train_base.network", [80, 40], "train_base.network: expected a section"),
+        # wrong types
+        ("seed", "42", "seed: expected a valid integer, got '42' (YAML reads this as text"),
+        ("seed", 4.5, "seed: expected a valid integer"),
+        ("seed", None, "seed: expected"),
+        (
+            "train_base.training.epochs",
+            True,
+            "train_base.training.epochs: expected a valid integer, got True",
+        ),
+        ("split.test_share", True, "split.test_share: expected a valid number, got True"),
+        (
+            "train_base.network.layers",
+            [80, True],
+            "train_base.network.layers.1: expected a valid integer, got True",
+        ),
+        ("train_base.network.layers", 80, "train_base.network.layers: expected a valid list, got 80"),
+        (
+            "train_base.network.layers",
+            [8, "a"],
+            "train_base.network.layers.1: expected a valid integer, got 'a'",
+        ),
+        ("prepare.drop", "month", "prepare.drop: expected a valid list, got 'month'"),
+        ("prepare.missing", ["", None], "prepare.missing.1: expected"),
+        ("prepare.positive", [1], "prepare.positive: expected"),
+        (
+            "prepare.clicks.events.view",
+            "view",
+            "prepare.clicks.events.view: expected a valid list, got 'view'",
+        ),
+        (
+            "train_base.training.learning_rate",
+            "5e-5",
+            "(YAML reads this as text; write it without quotes or exponent",
+        ),
+        ("simulate.start", "soon", "simulate.start: Invalid isoformat string: 'soon'"),
+        ("simulate.start", 2015, "simulate.start: expected a valid date, got 2015"),
+        # out of range
+        ("seed", -1, "seed: expected greater than or equal to 0, got -1"),
+        ("seed", 2**32, "seed: expected less than 4294967296"),
+        ("split.test_share", 0, "split.test_share: expected greater than 0"),
+        ("split.test_share", 1.0, "split.test_share: expected less than 1"),
+        ("split.rare_share", float("nan"), "split.rare_share: expected"),
+        (
+            "train_base.training.learning_rate",
+            float("inf"),
+            "train_base.training.learning_rate: expected a finite",
+        ),
+        ("train_base.network.dropout", 1, "train_base.network.dropout: expected less than 1"),
+        ("train_base.network.layers", [], "train_base.network.layers: List should have at least 1 item"),
+        (
+            "train_base.network.layers",
+            [80, 0],
+            "train_base.network.layers.1: expected greater than or equal to 1",
+        ),
+        (
+            "train_base.training.batch_size",
+            0,
+            "train_base.training.batch_size: expected greater than or equal to 1",
+        ),
+        ("smote_train.ratio", 1.5, "smote_train.ratio: expected less than or equal to 1"),
+        ("prepare.clicks.page_view", 0, "prepare.clicks.page_view: expected greater than or equal to 1"),
+        ("grid_search.grid", {}, "grid_search.grid: Dictionary should have at least 1 item"),
+        ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: List should have at least 1 item"),
+        ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
+        # no such choice
+        ("split.by", "date", "split.by: expected 'target', 'visitor' or 'time', got 'date'"),
+        ("smote_train.variant", "svm", "smote_train.variant: expected 'smote'"),
+        ("prepare.csv.encoding", "cp1252", "prepare.csv.encoding: expected 'utf-8'"),
+        ("prepare.csv.delimiter", "", "prepare.csv.delimiter: expected auto or one character, got ''"),
+        ("prepare.csv.delimiter", ";;", "prepare.csv.delimiter: expected auto or one character, got ';;'"),
+        # keys that do not go together
+        ("simulate.purchases", 51349, "simulate: purchases must be fewer than sessions"),
+        ("train_base.training.patience", 3, "train_base: training.patience needs a validation_share above 0"),
+        # a line break in a value is no line break in the message
+        ("split.by", "target\nor time", "split.by: expected"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_one_line(write_params, key, value, says):
+    write_params(**{key: value})
+    text = refusal()
+    assert text.startswith("params.yaml: ")
+    assert says in text
+
+
+def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write_params):
+    write_params(**{"split.test_share": REMOVED, "split.testshare": 0.2})
+    assert refusal() == "params.yaml: split.testshare: unknown key"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file: expected a section of keys"),
+        (b"# nothing yet\n", "the file: expected a section of keys"),
+        (b"- seed\n", "the file: expected a section of keys"),
+        (b"seed: [1\n", "not YAML"),
+        (b"a: b: c\n", "not YAML"),
+        (b"\tseed: 1\n", "not YAML"),
+        (b"seed: \xff\n", "not readable"),
+    ],
+)
+def test_a_file_that_holds_no_params_is_refused(project, content, says):
+    Path("params.yaml").write_bytes(content)
+    assert refusal().startswith(f"params.yaml: {says}")
+
+
+def test_no_file_is_refused(project):
+    assert refusal() == "params.yaml: no such file"
+
+
+def test_a_folder_is_refused(project):
+    Path("params.yaml").mkdir()
+    assert refusal().startswith("params.yaml: not readable")
+
+
+@pytest.mark.parametrize("stage", ["simulate", "prepare", "split"])
+def test_every_stage_checks_the_whole_file_first(run_stage, write_params, stage):
+    write_params(**{"smote_train.neighbours": 0})
+    ran = run_stage(stage, *["nowhere"] * {"simulate": 1, "prepare": 2, "split": 5}[stage])
+    assert ran.error.startswith(f"{stage}: params.yaml: smote_train.neighbours: expected greater")
+
+
+@pytest.fixture
+def base() -> params.TrainBase:
+    return params.load("train_base", path=ROOT / "params.yaml")[0]
+
+
+def test_a_grid_point_changes_network_and_training(base):
+    settings = base.at({"layers": [8], "learning_rate": 0.5})
+    assert settings.network == base.network.model_copy(update={"layers": [8]})
+    assert settings.training == base.training.model_copy(update={"learning_rate": 0.5})
+    assert base.training.learning_rate == 5e-5
+
+
+@pytest.mark.parametrize(
+    ("point", "says"),
+    [
+        ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are layers, activation"),
+        ({"validation_share": 0.1}, "grid.validation_share: unknown key"),
+        (
+            {"learning_rate": "5e-5"},
+            "training.learning_rate: expected a valid number, got '5e-5' (YAML reads",
+        ),
+        ({"learning_rate": 0}, "training.learning_rate: expected greater than 0"),
+        ({"batch_size": 2.5}, "training.batch_size: expected a valid integer"),
+        ({"batch_size": True}, "training.batch_size: expected a valid integer"),
+        ({"layers": 80}, "network.layers: expected a valid list"),
+        ({"class_weights": "even"}, "training.class_weights: expected 'none' or 'balanced'"),
+    ],
+)
+def test_a_grid_that_does_not_fit_is_refused(write_params, point, says):
+    write_params(**{"grid_search.grid": {name: [value] for name, value in point.items()}})
+    assert refusal().startswith("params.yaml: grid_search.grid")
+    assert says in refusal()
+
+
+def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params):
+    write_params(**{"grid_search.grid": {"batch_size": [24, 48, 24]}})
+    assert refusal() == "params.yaml: grid_search.grid.batch_size: 24 stands there twice"

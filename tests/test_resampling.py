@@ -1,0 +1,135 @@
+"""Made-up purchases: after the real rows, as many as asked for, and the same each time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, sessions_frame
+
+from stages.lib import encoding, params
+from stages.lib.files import InputError
+from stages.lib.resampling import resample
+
+SMOTES = ("smote", "smotenc", "borderline", "adasyn")
+FRAME = sessions_frame(160)
+BUYS = FRAME.buys.to_numpy()
+FEATURES = FRAME.drop(columns="buys")
+ENCODER = encoding.fit(FEATURES, 0.002)
+CODES = ENCODER.codes(FEATURES)
+
+
+def settings(**changes) -> params.SmoteTrain:
+    return params.load("smote_train", path=ROOT / "params.yaml")[0].model_copy(update=changes)
+
+
+def resampled(**changes) -> tuple[np.ndarray, np.ndarray]:
+    return resample(CODES, BUYS, ENCODER, settings(**changes))
+
+
+def made_levels(inputs: np.ndarray) -> np.ndarray:
+    """The marks and levels of the made-up rows, as 0 and 1 where they are whole."""
+    raw = inputs[len(BUYS) :] * np.array(ENCODER.scale) + ENCODER.mean
+    return raw[:, 2:]
+
+
+def is_whole(levels: np.ndarray) -> np.ndarray:
+    return (np.isclose(levels, 0, atol=1e-5) | np.isclose(levels, 1, atol=1e-5)).all(axis=1)
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+def test_the_real_rows_come_first_and_unchanged(variant):
+    inputs, targets = resampled(variant=variant)
+    np.testing.assert_array_equal(inputs[: len(BUYS)], ENCODER.transform(FEATURES))
+    np.testing.assert_array_equal(targets[: len(BUYS)], BUYS)
+    assert (targets[len(BUYS) :] == 1).all()
+
+
+@pytest.mark.parametrize("variant", [*SMOTES, "none"])
+def test_inputs_are_float32_and_finite(variant):
+    inputs, targets = resampled(variant=variant)
+    assert inputs.dtype == np.float32
+    assert inputs.shape == (len(targets), len(ENCODER.names))
+    assert np.isfinite(inputs).all()
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_the_ratio_is_reached(variant, ratio):
+    _, targets = resampled(variant=variant, ratio=ratio)
+    others = (targets == 0).sum()
+    assert others == (BUYS == 0).sum()
+    # ADASYN rounds how many it makes of each purchase.
+    assert targets.sum() == pytest.approx(ratio * others, abs=BUYS.sum() / 2 if variant == "adasyn" else 0)
+
+
+def test_none_changes_nothing():
+    inputs, targets = resampled(variant="none")
+    np.testing.assert_array_equal(inputs, ENCODER.transform(FEATURES))
+    np.testing.assert_array_equal(targets, BUYS)
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+def test_the_same_seed_makes_the_same_rows(variant):
+    first, second, other = (resampled(variant=variant, seed=seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert len(other) != len(first) or not np.array_equal(other, first)
+
+
+def test_smotenc_gives_each_made_up_row_one_level():
+    levels = made_levels(resampled(variant="smotenc")[0])
+    assert is_whole(levels).all()
+    assert (levels[:, 1:].round().sum(axis=1) <= 1).all()
+
+
+def test_smote_puts_rows_between_levels():
+    assert not is_whole(made_levels(resampled(variant="smote")[0])).all()
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+def test_made_up_numbers_lie_among_those_of_the_purchases(variant):
+    inputs, _ = resampled(variant=variant)
+    bought = inputs[: len(BUYS)][BUYS == 1, :2]
+    made = inputs[len(BUYS) :, :2]
+    assert (made >= bought.min(axis=0) - 1e-5).all()
+    assert (made <= bought.max(axis=0) + 1e-5).all()
+
+
+def refusal(codes=CODES, targets=BUYS, encoder=ENCODER, **changes) -> str:
+    with pytest.raises(InputError) as refused:
+        resample(codes, targets, encoder, settings(**changes))
+    assert len(str(refused.value).splitlines()) == 1
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+def test_too_few_purchases_for_the_neighbours_are_refused(variant):
+    assert refusal(variant=variant, neighbours=40) == (
+        "40 purchases in the training part, too few for smote_train.neighbours: 40; at most 39 are possible"
+    )
+
+
+@pytest.mark.parametrize("variant", ["smote", "smotenc", "borderline"])
+def test_as_many_neighbours_as_there_can_be_will_do(variant):
+    assert resampled(variant=variant, neighbours=39)[1].mean() == 0.5
+
+
+@pytest.mark.parametrize("variant", SMOTES)
+@pytest.mark.parametrize("ratio", [0.1, 1 / 3, 0.34])
+def test_a_ratio_that_is_there_already_is_refused(variant, ratio):
+    text = refusal(variant=variant, ratio=ratio)
+    assert text.startswith(f"smote_train.ratio: {ratio} asks for no more purchases than the training part has")
+    assert text.endswith("a ratio of 0.333; raise it, or set smote_train.variant to none")
+
+
+@pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
+def test_smotenc_needs_numbers_and_categories(columns):
+    encoder = encoding.fit(FEATURES[columns], 0)
+    text = refusal(encoder.codes(FEATURES), encoder=encoder, variant="smotenc")
+    assert text == "smote_train.variant: smotenc failed: it needs at least one number and one category"
+
+
+@pytest.mark.parametrize("variant", ["borderline", "adasyn"])
+def test_variants_for_the_border_are_refused_where_there_is_none(variant):
+    apart = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * BUYS})
+    encoder = encoding.fit(apart, 0)
+    text = refusal(encoder.codes(apart), encoder=encoder, variant=variant)
+    assert text.startswith(f"smote_train.variant: {variant} failed: ")
