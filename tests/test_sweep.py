@@ -111,7 +111,7 @@ except sweep.InputError as error:
 
 @pytest.fixture
 def start(base, rows, tmp_path):
-    slow = base.at({"epochs": 100})  # slow enough to be met on the way
+    slow = base.at({"epochs": 40})  # slow enough to be met on the way
     (tmp_path / "base.json").write_text(slow.model_dump_json())
     np.savez(tmp_path / "rows.npz", **vars(rows))
 
