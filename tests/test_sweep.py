@@ -103,7 +103,8 @@ rows = sweep.Rows(**np.load("rows.npz"))
 grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
     with sweep.workers(grid) as pool:
-        sweep.walk(pool, grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts")).to_csv(sys.argv[1])
+        found = sweep.walk(pool, grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
+    found.to_csv(sys.argv[1])
 except sweep.InputError as error:
     sys.exit(f"grid: {error}")
 """
