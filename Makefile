@@ -14,7 +14,7 @@ repro: .venv/ready   ## rebuild what is out of date: data, models and scores
 
 test: .venv/ready-to-test   ## check the code and run all tests
 	ruff check --quiet . && ruff format --quiet --check .
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/ready-to-test   ## put the code in the house's form
 	ruff check --fix . && ruff format .

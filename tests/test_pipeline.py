@@ -1,19 +1,12 @@
 """The whole pipeline by `dvc repro`, in folders of its own and on small data."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
+from project import Project
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "data"
 SMALL = {
     "simulate.sessions": 1500,
     "simulate.purchases": 150,
@@ -22,46 +15,6 @@ SMALL = {
 }
 
 pytestmark = pytest.mark.slow
-
-
-class Project:
-    """A checkout of the project in a folder of its own, with a DVC cache of its own."""
-
-    def __init__(self, folder: Path, **changes: object):
-        self.folder = folder
-        for name in ("stages", ".dvc"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("cache", "tmp", "__pycache__"))
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-            shutil.copy(ROOT / name, folder / name)
-        self.set_params(**changes)
-        self.run("git", "init", "--quiet")
-
-    def set_params(self, **changes: object) -> None:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        for name, value in changes.items():
-            *sections, key = name.split(".")
-            section = params
-            for part in sections:
-                section = section[part]
-            section[key] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def run(self, *command: str) -> subprocess.CompletedProcess:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            command, cwd=self.folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-        )
-
-    def dvc(self, *arguments: str) -> str:
-        done = self.run("dvc", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def file(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-    def scores(self) -> dict:
-        return json.loads(self.file("metrics/scores.json"))
 
 
 @pytest.fixture(scope="module")
@@ -143,67 +96,6 @@ def test_metrics_and_params_differ_by_revision(project):
     finally:
         project.set_params(**SMALL)
         project.run("git", "checkout", "--quiet", ".")
-
-
-REAL = {
-    "online_shoppers_intention.csv": (
-        {
-            "prepare.kind": "sessions",
-            "prepare.target": "Revenue",
-            "prepare.categories": ["OperatingSystems", "Browser", "Region", "TrafficType"],
-        },
-        {"rows": 2466, "purchases": 382},
-        0.80,
-    ),
-    "bank_full.csv": (
-        {
-            "prepare.kind": "sessions",
-            "prepare.target": "y",
-            "prepare.drop": ["duration"],
-            "prepare.missing": ["", "unknown"],
-        },
-        {"rows": 9043, "purchases": 1058},
-        0.70,
-    ),
-    "rees46_2019_oct_sample.csv": (
-        {
-            "prepare.target": "purchased",
-            "prepare.csv.cut_off": "drop",
-            "prepare.clicks.columns": {
-                "time": "event_time",
-                "visitor": "user_id",
-                "session": "user_session",
-                "event": "event_type",
-                "page": "product_id",
-                "page_type": "category_code",
-                "price": "price",
-            },
-            "prepare.clicks.events.add": ["cart"],
-        },
-        {"rows": 389, "purchases": 14},
-        0.40,
-    ),
-}
-
-
-@pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"the real tables are not here: no folder {SHARED.name} beside the checkout"
-)
-@pytest.mark.parametrize("name", REAL)
-def test_real_data_by_params_alone(name, tmp_path):
-    changes, expected, auc = REAL[name]
-    training = {
-        "train_base.training.learning_rate": 0.001,
-        "train_base.training.epochs": 3,
-        "grid_search.grid": {"learning_rate": [0.001]},
-    }
-    project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **training)
-    output = project.dvc("repro", "evaluate")
-    assert "Running stage 'simulate'" not in output
-    assert ("is cut off and was dropped" in output) == (name == "rees46_2019_oct_sample.csv")
-    scores = project.scores()
-    assert {key: scores["test"][key] for key in expected} == expected
-    assert np.mean([scores[model]["auc"] for model in ("base", "grid", "smote")]) > auc
 
 
 def test_a_stage_that_fails_leaves_what_was_there(project):
