@@ -9,6 +9,7 @@ besides. Needs the default data: `dvc repro split` or `dvc pull` first.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ SPLIT = [ROOT / "data/split" / name for name in ("train.parquet", "test.parquet"
 def study(folder: Path) -> None:
     """Walk the grid of `folder`'s params.yaml as the study did, and write study.csv, in a process of its own."""
     import keras
+    from sklearn.metrics import roc_auc_score
     from talos import Scan
 
     rows = sweep.Rows(**np.load(folder / "rows.npz"))
@@ -44,15 +46,14 @@ def study(folder: Path) -> None:
         ]
         output = keras.layers.Dense(1, "sigmoid", kernel_initializer=start_kernel, kernel_regularizer=l2)
         model = keras.Sequential([keras.Input((x_train.shape[1],)), *hidden, output])
-        model.compile(
-            keras.optimizers.Adam(point["learning_rate"]), "binary_crossentropy", [keras.metrics.AUC(2000, name="auc")]
-        )
+        model.compile(keras.optimizers.Adam(point["learning_rate"]), "binary_crossentropy", metrics=["accuracy"])
         history = model.fit(
             x_train, y_train, point["batch_size"], base.training.epochs, 0, validation_data=(x_val, y_val)
         ).history
-        last = {name: values[-1] for name, values in history.items()}
-        print(f"  {sweep.said(point)}: {time.perf_counter() - start:.1f} s", flush=True)
-        return last | {"seconds": time.perf_counter() - start}
+        seconds = time.perf_counter() - start
+        auc = roc_auc_score(y_val, model.predict(x_val, verbose=0))
+        print(f"  {sweep.said(point)}: {seconds:.1f} s, validation AUC {auc:.4f}", flush=True)
+        return {"val_auc": auc, "val_accuracy": history["val_accuracy"][-1], "seconds": seconds}
 
     found = Scan(
         x=rows.inputs, y=rows.targets, x_val=rows.validation_inputs, y_val=rows.validation_targets, params=search.grid,
@@ -69,8 +70,6 @@ def timed(command: list[str], folder: Path) -> float:
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     return dict(os.environ) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -94,7 +93,7 @@ def compare(folder: Path, points: int | None, runs: int) -> None:
     if points:
         rates = document["grid_search"]["grid"]["learning_rate"]
         document["grid_search"]["grid"]["learning_rate"] = rates[-max(1, points // 2) :]
-    (folder / "params.yaml").write_text(yaml.safe_dump(document))
+    (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     search, split, seed, base = params.load("grid_search", "split", "seed", "train_base", path=folder / "params.yaml")
     rows = judged_rows(SPLIT[0], search, split, seed)
     np.savez(folder / "rows.npz", **vars(rows))

@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from stages.lib import encoding, params, stage, sweep, table
+from stages.lib import params, stage, sweep
 from stages.lib.files import replacing
 from stages.lib.params import GridSearch, Split
-from stages.lib.splitting import hold_out
 
 CHECKPOINTS = Path(".grid_search")
 
@@ -26,6 +25,10 @@ def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predicti
 
 def judged_rows(train_rows: Path, settings: GridSearch, split: Split, seed: int) -> sweep.Rows:
     """The training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
+    # Here, so that the workers can load TensorFlow while this process loads these.
+    from stages.lib import encoding, table
+    from stages.lib.splitting import hold_out
+
     sessions = table.read(train_rows)
     stay, held = hold_out(sessions, split.by, settings.validation_share, seed)
     features, targets = sessions.features, sessions.column("target").to_numpy("float32")

@@ -19,7 +19,6 @@ try:
     # another order. Cores are for grid points.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.list_logical_devices()
 finally:
     os.dup2(_stderr, 2)
     os.close(_stderr)

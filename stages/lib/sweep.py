@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from joblib import delayed
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from stages.lib.files import InputError
@@ -24,7 +26,8 @@ FIGURES = (JUDGE, "val_loss", "loss")
 
 Point = dict[str, Any]
 Grid = dict[str, list[Any]]
-Pool = joblib.Parallel
+Call = tuple[Callable, tuple, dict[str, Any]]
+Pool = Callable[[Iterable[Call]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,30 @@ def points(grid: Grid) -> list[Point]:
 def workers(grid: Grid) -> Iterator[Pool]:
     """Processes to walk the grid with, one for each core that has a shard to work on.
 
-    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each.
+    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each. They start to load
+    it at once, while this process reads its data. The pool takes `delayed` calls and returns a list of their results.
     """
+    count = min(len(_shards(grid)), joblib.cpu_count())
+    # What killed workers leave behind is cleared up by a process that would warn of it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     try:
-        with joblib.Parallel(n_jobs=min(len(_shards(grid)), joblib.cpu_count())) as pool:
+        with joblib.Parallel(n_jobs=count, return_as="generator") as parallel:
+            loaded = parallel(delayed(_load)() for _ in range(count))
+
+            def pool(calls: Iterable[Call]) -> list[Any]:
+                list(loaded)
+                return list(parallel(calls))
+
             yield pool
     except TerminatedWorkerError:
         raise InputError("a worker was killed, for want of memory perhaps; run again to go on from there") from None
+    finally:
+        # They have nothing to put in order, and TensorFlow takes a second to leave by itself.
+        get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)
+
+
+def _load() -> None:
+    import stages.lib.model  # noqa: F401
 
 
 def walk(pool: Pool, grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) -> pd.DataFrame:
@@ -119,11 +139,13 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
     from stages.lib import network
     from stages.lib.training import fit
 
-    def train(x_train, y_train, x_val, y_val, point):
+    # talos is handed the numbers of the rows, not the rows, which it would hash several times a round.
+    def train(train_rows, y_train, validation_rows, y_val, point):
         settings = base.at(point)
         # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
-        built = network.build(settings.network, x_train.shape[1], seed)
+        built = network.build(settings.network, rows.inputs.shape[1], seed)
         try:
+            x_train, x_val = rows.inputs[train_rows], rows.validation_inputs[validation_rows]
             history = fit(built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val))
         except FloatingPointError:
             # A rate that is too high is a result, not the end of the grid.
@@ -137,10 +159,20 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
 
     def scan(resume: bool) -> Any:
         return Scan(
-            x=rows.inputs, y=rows.targets, x_val=rows.validation_inputs, y_val=rows.validation_targets,
-            params=shard, model=train, experiment_name="grid", experiment_dir=folder, resume=resume, seed=seed,
-            reduction_metric=JUDGE, save_weights=False, disable_progress_bar=True,
-        )  # fmt: skip
+            x=np.arange(len(rows.inputs)),
+            y=rows.targets,
+            x_val=np.arange(len(rows.validation_inputs)),
+            y_val=rows.validation_targets,
+            params=shard,
+            model=train,
+            experiment_name="grid",
+            experiment_dir=folder,
+            resume=resume,
+            seed=seed,
+            reduction_metric=JUDGE,
+            save_weights=False,
+            disable_progress_bar=True,
+        )
 
     try:
         result = scan(resume=(folder / "checkpoint.json").exists())

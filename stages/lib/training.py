@@ -49,8 +49,8 @@ def fit(
     """
     if settings.patience and validation is None:
         raise ValueError("early stopping (patience > 0) needs validation rows")
-    data = _tensors(inputs, targets, _weights(targets, settings.class_weights, sample_weight))
-    held_out = validation and _tensors(*validation)
+    rows, columns = _rows(inputs, targets, _weights(targets, settings.class_weights, sample_weight))
+    held_out = validation and _rows(*validation)
     if not model.built:
         raise ValueError("the model is not built: start it with an Input")
     _seed_dropout(model, seed)
@@ -66,9 +66,9 @@ def fit(
     for epoch in range(settings.epochs):
         run.on_epoch_begin(epoch)
         order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
-        logs = {"loss": loop.epoch(data, order)}
+        logs = {"loss": loop.epoch(rows, columns, order)}
         if held_out:
-            logs |= _evaluate(model, *held_out)
+            logs |= _evaluate(model, held_out[0], held_out[1][0])
         if not np.isfinite([logs["loss"], logs.get("val_loss", 0)]).all():
             raise FloatingPointError(f"the loss is no longer finite in epoch {epoch + 1}: try a lower learning rate")
         run.on_epoch_end(epoch, logs)
@@ -88,12 +88,12 @@ def _weights(targets: np.ndarray, class_weights: str, sample_weight: np.ndarray 
     return weights
 
 
-def _tensors(inputs: np.ndarray, targets: np.ndarray, *weights: np.ndarray) -> tuple[tf.Tensor, ...]:
-    """Rows as float32 tensors, all of the same length, the targets as a column."""
+def _rows(inputs: np.ndarray, targets: np.ndarray, *weights: np.ndarray) -> tuple[tf.Tensor, list[np.ndarray]]:
+    """Inputs as a tensor; targets, shape (rows, 1), and weights beside them; all float32 and of the same length."""
     if not len(inputs) or {len(inputs)} != {len(part) for part in (targets, *weights)}:
         raise ValueError(f"{len(inputs)} rows of inputs, {len(targets)} of targets: expected as many, not none")
-    parts = (inputs, np.reshape(targets, (len(inputs), -1)), *weights)
-    return tuple(tf.constant(part, dtype=tf.float32) for part in parts)
+    columns = (np.reshape(targets, (len(inputs), -1)), *weights)
+    return tf.constant(inputs, tf.float32), [np.asarray(column, np.float32) for column in columns]
 
 
 def _seed_dropout(model: keras.Model, seed: int) -> None:
@@ -113,7 +113,7 @@ def _optimizer(name: str, learning_rate: float, model: keras.Model) -> keras.opt
     return optimizer
 
 
-def _evaluate(model: keras.Model, inputs: tf.Tensor, targets: tf.Tensor) -> dict[str, float]:
+def _evaluate(model: keras.Model, inputs: tf.Tensor, targets: np.ndarray) -> dict[str, float]:
     cross_entropy = keras.losses.BinaryCrossentropy(reduction="sum")
     loss, outputs = 0.0, []
     for start in range(0, len(inputs), VALIDATION_ROWS):
