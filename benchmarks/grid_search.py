@@ -4,7 +4,8 @@
 
 The study's way is talos over `model.fit`, one point after the other, on the threads TensorFlow takes by itself. It
 gets the rows ready made; the stage cuts them from the training part itself, and trains the winner on all of it
-besides. Needs the default data: `dvc repro split` or `dvc pull` first.
+besides. Then milliseconds a training step of each, and of a bare loop. Needs the default data: `dvc repro split` or
+`dvc pull` first.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks import step
 from stages.lib import params, sweep
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +108,7 @@ def compare(folder: Path, points: int | None, runs: int) -> None:
         seconds["stage"].append(timed(stage, folder))
         seconds["study"].append(timed(own_way, folder))
     report(folder, {way: median(values) for way, values in seconds.items()}, len(rows.inputs), base.training.epochs)
+    step.report(runs=3)
 
 
 def report(folder: Path, seconds: dict[str, float], rows: int, epochs: int) -> None:

@@ -1,12 +1,15 @@
 """Milliseconds a training step by `model.fit`, by `stages.lib.training.fit`, and by a bare compiled loop.
 
 The bare loop holds nothing but the arithmetic of this one network with Adam written by hand: the floor. The
-three take turns, and medians are reported, because other programs may use the processor at the same time.
+three take turns, and medians are reported, because other programs may use the processor at the same time. Ours and
+the bare loop run on one thread, `model.fit` in a process of its own, on those that TensorFlow takes by itself.
 
-    python -m benchmarks.step [--threads 1] [--runs 7]
+    python -m benchmarks.step [--runs 5]
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -105,53 +108,64 @@ class _Clock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self.start)
 
 
-def measure(batch_size: int, runs: int) -> None:
-    """Print the medians over `runs` turns of each way with this batch size."""
+def keras_steps(batch_size: int) -> None:
+    """Print the milliseconds a step of `model.fit`, with the threads TensorFlow takes by itself; a process of its own."""
+    tf.config.threading.set_intra_op_parallelism_threads(0)
+    tf.config.threading.set_inter_op_parallelism_threads(0)
+    inputs, targets = synthetic()
+    model = network()
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), "binary_crossentropy")
+    clock = _Clock()
+    model.fit(inputs, targets, batch_size, epochs=3, verbose=0, callbacks=[clock])
+    print(1000 * median(clock.seconds[1:]) / -(-len(inputs) // batch_size))
+
+
+def measure(batch_size: int, runs: int) -> dict[str, float]:
+    """Medians over `runs` turns of each way: milliseconds a step, and seconds of compiling ours."""
     inputs, targets = synthetic()
     steps = -(-len(inputs) // batch_size)
     floor = run_bare_loop(inputs, targets, batch_size)
-    compiled = network()
-    compiled.compile(keras.optimizers.Adam(LEARNING_RATE), "binary_crossentropy")
-    compiled.fit(inputs[: 2 * batch_size], targets[: 2 * batch_size], batch_size, verbose=0)
-    seconds: dict[str, list[float]] = {"model.fit": [], "training.fit": [], "bare loop": []}
-    first = []
+    settings = Training(
+        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=batch_size, epochs=6, patience=0, class_weights="none"
+    )
+    fit, ours, bare, first = [], [], [], []
     for _ in range(runs):
+        command = [sys.executable, "-m", "benchmarks.step", "--fit", str(batch_size)]
+        fit.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
         clock = _Clock()
-        compiled.fit(inputs, targets, batch_size, verbose=0, callbacks=[clock])
-        seconds["model.fit"] += clock.seconds
-        clock = _Clock()
-        settings = Training(
-            optimizer="adam",
-            learning_rate=LEARNING_RATE,
-            batch_size=batch_size,
-            epochs=4,
-            patience=0,
-            class_weights="none",
-        )
         training.fit(network(), inputs, targets, settings, seed=1, callbacks=[clock])
         first.append(clock.seconds[0])
-        seconds["training.fit"] += clock.seconds[1:]
-        seconds["bare loop"] += [floor() for _ in range(3)]
-    step = {way: 1000 * median(values) / steps for way, values in seconds.items()}
-    compiling = first[0] - median(first[1:] or [0])
-    print(f"batch {batch_size}: " + ", ".join(f"{way} {value:.4f} ms a step" for way, value in step.items()))
-    print(
-        f"  {step['model.fit'] / step['training.fit']:.1f} times as fast as model.fit,"
-        f" {step['training.fit'] / step['bare loop']:.2f} times the bare loop; compiling {compiling:.2f} s"
-    )
+        ours += [1000 * seconds / steps for seconds in clock.seconds[1:]]
+        bare += [1000 * floor() / (len(inputs) // batch_size) for _ in range(5)]
+    return {
+        "model.fit": median(fit),
+        "training.fit": median(ours),
+        "bare loop": median(bare),
+        "compiling": first[0] - median(first[1:] or [0]),
+    }
+
+
+def report(runs: int) -> None:
+    """Print a table of both batch sizes of the study's grid."""
+    print(f"milliseconds a step, {ROWS} rows of {FEATURES}, medians of {runs} turns")
+    print("batch  model.fit  ours    bare loop  model.fit/ours  ours/bare loop  compiling, s")
+    for batch_size in (24, 48):
+        found = measure(batch_size, runs)
+        fit, ours, bare, compiling = found.values()
+        print(
+            f"{batch_size:5}  {fit:9.3f}  {ours:.4f}  {bare:9.4f}  {fit / ours:14.1f}  {ours / bare:14.2f}  {compiling:.2f}"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--batch", type=int, nargs="+", default=[24, 48])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--fit", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    print(f"{options.threads} threads, {ROWS} rows of {FEATURES}, medians of {options.runs} turns")
-    for batch_size in options.batch:
-        measure(batch_size, options.runs)
+    if options.fit:
+        keras_steps(options.fit)
+    else:
+        report(options.runs)
 
 
 if __name__ == "__main__":
