@@ -55,7 +55,8 @@ def repro(title: str, clone: Path, *options: str) -> None:
     if process.returncode:
         sys.exit(f"dvc repro failed: {process.stdout.read()}")
     print(f"{title}: {end - start:.1f} s")
-    for (stage, began), (_, ended) in zip(stages, [*stages[1:], ("", end)], strict=True):
+    ends = [*(began for _, began in stages[1:]), end]
+    for (stage, began), ended in zip(stages, ends, strict=False):
         print(f"  {stage:12} {ended - began:5.1f} s  {peaks[stage]:6.0f} MiB")
 
 
