@@ -146,7 +146,10 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
         built = network.build(settings.network, rows.inputs.shape[1], seed)
         try:
             x_train, x_val = rows.inputs[train_rows], rows.validation_inputs[validation_rows]
-            history = fit(built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val))
+            history = fit(
+                built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val),
+                validation_freq=1 if settings.training.patience else settings.training.epochs,
+            )  # fmt: skip
         except FloatingPointError:
             # A rate that is too high is a result, not the end of the grid.
             history = {name: [float("nan")] for name in FIGURES}

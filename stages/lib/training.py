@@ -21,6 +21,7 @@ def fit(
     *,
     seed: int,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation_freq: int = 1,
     sample_weight: np.ndarray | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
@@ -36,11 +37,12 @@ def fit(
         inputs: (rows, features).
         targets: (rows,) or (rows, 1), 0 or 1.
         validation: inputs and targets of rows to evaluate after each epoch.
+        validation_freq: epochs from one evaluation to the next, where not all are wanted.
         sample_weight: (rows,), multiplied by the class weights if there are any.
 
     Returns:
-        For each epoch `loss`, with regularisation and as each batch was met, and with validation `val_loss`,
-        with regularisation, and `val_auc`.
+        For each epoch `loss`, with regularisation and as each batch was met; for each evaluation `val_loss`, with
+        regularisation, and `val_auc`.
 
     Raises:
         InputError: Keras knows no such optimizer.
@@ -49,6 +51,8 @@ def fit(
     """
     if settings.patience and validation is None:
         raise ValueError("early stopping (patience > 0) needs validation rows")
+    if settings.patience and validation_freq != 1:
+        raise ValueError("early stopping (patience > 0) needs an evaluation after each epoch")
     rows, columns = _rows(inputs, targets, _weights(targets, settings.class_weights, sample_weight))
     held_out = validation and _rows(*validation)
     if not model.built:
@@ -67,7 +71,7 @@ def fit(
         run.on_epoch_begin(epoch)
         order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
         logs = {"loss": loop.epoch(rows, columns, order)}
-        if held_out:
+        if held_out and (epoch + 1) % validation_freq == 0:
             logs |= _evaluate(model, held_out[0], held_out[1][0])
         if not np.isfinite([logs["loss"], logs.get("val_loss", 0)]).all():
             raise FloatingPointError(f"the loss is no longer finite in epoch {epoch + 1}: try a lower learning rate")
