@@ -4,8 +4,8 @@
 
 The study's way is talos over `model.fit`, one point after the other, on the threads TensorFlow takes by itself. It
 gets the rows ready made; the stage cuts them from the training part itself, and trains the winner on all of it
-besides. Then milliseconds a training step of each, and of a bare loop. Needs the default data: `dvc repro split` or
-`dvc pull` first.
+besides. Points are judged as in the study, by one part held out (grid_search.folds: 0). Then milliseconds a training
+step of each, and of a bare loop. Needs the default data: `dvc repro split` or `dvc pull` first.
 """
 
 import argparse
@@ -92,15 +92,17 @@ def compare(folder: Path, points: int | None, runs: int) -> None:
     from stages.grid_search import judged_rows
 
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
+    document["grid_search"]["folds"] = document["validation"]["folds"] = 0  # as in the study
     if points:
         rates = document["grid_search"]["grid"]["learning_rate"]
         document["grid_search"]["grid"]["learning_rate"] = rates[-max(1, points // 2) :]
     (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     search, split, seed, base = params.load("grid_search", "split", "seed", "train_base", path=folder / "params.yaml")
-    rows = judged_rows(SPLIT[0], search, split, seed)
+    (rows,) = judged_rows(SPLIT[0], search, split, seed)
     np.savez(folder / "rows.npz", **vars(rows))
 
-    stage = [sys.executable, "-m", "stages.grid_search", *map(str, SPLIT), "model", "predictions.parquet", "grid.csv"]
+    outputs = ["model", "predictions.parquet", "importances.csv", "grid.csv"]
+    stage = [sys.executable, "-m", "stages.grid_search", *map(str, SPLIT), *outputs]
     own_way = [sys.executable, "-m", "benchmarks.grid_search", "--study", str(folder)]
     seconds: dict[str, list[float]] = {"study": [], "stage": []}
     for _ in range(runs):

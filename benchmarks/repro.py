@@ -1,4 +1,4 @@
-"""`dvc repro` on the default data: cold, with nothing to do, and after another learning rate.
+"""`dvc repro` on the default data: cold, with nothing to do, after another learning rate, and without any folds.
 
     python -m benchmarks.repro
 
@@ -25,8 +25,11 @@ def main() -> None:
         repro("cold", clone, "--force")
         repro("nothing to do", clone)
         params = clone / "params.yaml"
-        params.write_text(params.read_text().replace("learning_rate: 0.00005\n", "learning_rate: 0.00006\n"))
+        committed = params.read_text()
+        params.write_text(committed.replace("learning_rate: 0.00005\n", "learning_rate: 0.00006\n"))
         repro("another learning rate", clone)
+        params.write_text(committed.replace("folds: 5 ", "folds: 0 "))
+        repro("cold, without folds, as the study", clone, "--force")
 
 
 def repro(title: str, clone: Path, *options: str) -> None:
@@ -57,7 +60,7 @@ def repro(title: str, clone: Path, *options: str) -> None:
     print(f"{title}: {end - start:.1f} s")
     ends = [*(began for _, began in stages[1:]), end]
     for (stage, began), ended in zip(stages, ends, strict=False):
-        print(f"  {stage:12} {ended - began:5.1f} s  {peaks[stage]:6.0f} MiB")
+        print(f"  {stage:15} {ended - began:5.1f} s  {peaks[stage]:6.0f} MiB")
 
 
 def memory(process: psutil.Process) -> float:

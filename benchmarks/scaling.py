@@ -53,7 +53,7 @@ def points(most: int) -> pd.DataFrame:
             joblib.cpu_count = lambda workers=workers: workers
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder, sweep.workers(grid) as pool:
-                sweep.walk(pool, grid, base.at({"epochs": 1}), judged, 1, Path(folder))
+                sweep.walk(pool, grid, base.at({"epochs": 1}), [judged], 1, Path(folder))
             found.append({"points": count, "processes": workers, "seconds": time.perf_counter() - start})
     return pd.DataFrame(found)
 

@@ -2,30 +2,60 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from stages.lib import plots, scores, stage, table
+from stages.lib import intervals, scores, stage, table
 from stages.lib.files import InputError, replacing, write_json
+from stages.lib.table import Sessions
 
-MODELS = ("base", "grid", "smote")
+NETWORKS = ("base", "grid", "smote")
+REFERENCES = ("logistic", "trees")
+CURVES = (scores.roc, scores.precision_recall, scores.confusion, scores.reliability, scores.lift)
 
 
-def main(test_targets: Path, predictions: Path, models: Path, grid: Path, metrics: Path) -> None:
+def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> None:
     tested = table.read(test_targets)
     targets = tested.column("target").to_numpy()
-    scalars = {"test": scores.test_part(targets)}
-    for name in MODELS:
-        predicted = table.read(predictions / f"{name}.parquet")
-        if not predicted.keys.equals(tested.keys) or len(predicted) != len(tested):
-            raise InputError(f"{predictions / name}.parquet: the rows are not those of {test_targets}")
-        probabilities = predicted.column("probability").to_numpy()
-        scalars[name] = scores.scores(targets, probabilities)
-        for curve in (scores.roc, scores.precision_recall, scores.confusion):
-            write_csv(metrics / curve.__name__ / f"{name}.csv", curve(targets, probabilities))
+    predicted = {name: read(predictions / f"{name}.parquet", tested) for name in (*NETWORKS, *REFERENCES)}
+    probabilities = {name: rows.column("probability").to_numpy() for name, rows in predicted.items()}
+    scalars, decisions = {"test": scores.test_part(targets)}, {}
+    for name, rows in predicted.items():
+        scalars[name] = scores.scores(targets, probabilities[name]) | spread(targets, rows)
+        decisions[name] = decided(targets, rows)
+        for curve in CURVES:
+            write_csv(metrics / curve.__name__ / f"{name}.csv", curve(targets, probabilities[name]))
+        low, auc, high = (scalars[name][figure] for figure in ("auc_low", "auc", "auc_high"))
+        print(f"{name}: AUC {auc:.4f} ({low:.4f} to {high:.4f})")
+    for name in NETWORKS:
         write_csv(metrics / "loss" / f"{name}.csv", pd.read_csv(models / name / "history.csv"))
-        print(f"{name}: " + "  ".join(f"{score} {value:.4f}" for score, value in scalars[name].items()))
-    plots.grid_heat_map(pd.read_csv(grid), metrics / "grid.svg")
+    for name in list(predicted)[1:]:
+        scalars[f"{name}_minus_base"] = intervals.difference(targets, probabilities[name], probabilities["base"])
+    write_json(metrics / "decisions.json", scores.rounded(decisions))
     write_json(metrics / "scores.json", scores.rounded(scalars))
+
+
+def read(path: Path, tested: Sessions) -> Sessions:
+    rows = table.read(path)
+    if not rows.keys.equals(tested.keys) or len(rows) != len(tested):
+        raise InputError(f"{path}: the rows are not those of the test part")
+    return rows
+
+
+def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
+    """Mean and standard deviation of the AUC over the seeds that the model was trained with, if there are several."""
+    repeats = rows.only("probability", "repeat").table
+    if repeats.num_columns == 1:
+        return {}
+    aucs = [intervals.auc(targets, column.to_numpy())["auc"] for column in repeats.columns]
+    return {"auc_seeds_mean": np.mean(aucs), "auc_seeds_sd": np.std(aucs, ddof=1)}
+
+
+def decided(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
+    """What the decisions are worth that the model makes at its threshold, which test rows had no part in."""
+    probabilities, decision = rows.column("probability").to_numpy(), rows.column("decision").to_numpy()
+    threshold = rows.only("decision").table.schema[0].metadata[b"threshold"]
+    return {"threshold": float(threshold)} | scores.decisions(targets, probabilities, decision)
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -10,30 +10,49 @@ from stages.lib.params import GridSearch, Split
 CHECKPOINTS = Path(".grid_search")
 
 
-def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path, results: Path) -> None:
-    settings, base, split, seed = params.load("grid_search", "train_base", "split", "seed")
+def main(
+    train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path, importances: Path, results: Path
+) -> None:
+    settings, base, split, validation, evaluate, seed = params.load(
+        "grid_search", "train_base", "split", "validation", "evaluate", "seed"
+    )
     with sweep.workers(settings.grid) as pool:
-        found = sweep.walk(pool, settings.grid, base, judged_rows(train_rows, settings, split, seed), seed, CHECKPOINTS)
+        parts = judged_rows(train_rows, settings, split, seed)
+        found = sweep.walk(pool, settings.grid, base, parts, seed, CHECKPOINTS)
         winner = sweep.best(found, settings.grid)
         print(f"the winner, with a validation AUC of {found[sweep.JUDGE].max():.4f}: {sweep.said(winner)}", flush=True)
-        paths = (train_rows, test_rows, encoder, model, predictions)
-        pool([sweep.delayed(_train_winner)(paths, settings=base.at(winner), by=split.by, seed=seed)])
+        train_winner = sweep.delayed(_train_winner)(
+            (train_rows, test_rows, encoder, model, predictions, importances),
+            settings=base.at(winner),
+            split=split,
+            validation=validation,
+            repeats=evaluate.repeats,
+            seed=seed,
+        )
+        pool([train_winner])
     with replacing(results) as temporary:
         found.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     shutil.rmtree(CHECKPOINTS)
 
 
-def judged_rows(train_rows: Path, settings: GridSearch, split: Split, seed: int) -> sweep.Rows:
-    """The training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
+def judged_rows(train_rows: Path, settings: GridSearch, split: Split, seed: int) -> list[sweep.Rows]:
+    """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
     # Here, so that the workers can load TensorFlow while this process loads these.
     from stages.lib import encoding, table
-    from stages.lib.splitting import hold_out
+    from stages.lib.splitting import folds, hold_out
 
     sessions = table.read(train_rows)
-    stay, held = hold_out(sessions, split.by, settings.validation_share, seed)
     features, targets = sessions.features, sessions.column("target").to_numpy("float32")
-    inputs = encoding.fit(features.iloc[stay], split.rare_share).transform(features)
-    return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
+    if settings.folds:
+        parts = folds(sessions, split.by, settings.folds, seed)
+    else:
+        parts = [hold_out(sessions, split.by, settings.validation_share, seed)]
+
+    def rows(stay, held):
+        inputs = encoding.fit(features.iloc[stay], split.rare_share).transform(features)
+        return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
+
+    return [rows(*part) for part in parts]
 
 
 def _train_winner(paths: tuple[Path, ...], **settings) -> None:

@@ -9,7 +9,9 @@ from stages.lib.resampling import resample
 
 
 def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path) -> None:
-    base, smote, split, seed = params.load("train_base", "smote_train", "split", "seed")
+    base, smote, split, validation, evaluate, seed = params.load(
+        "train_base", "smote_train", "split", "validation", "evaluate", "seed"
+    )
     train_and_predict(
         train_rows,
         test_rows,
@@ -17,7 +19,9 @@ def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predicti
         model,
         predictions,
         settings=base,
-        by=split.by,
+        split=split,
+        validation=validation,
+        repeats=evaluate.repeats,
         seed=seed,
         resample=partial(resample, settings=smote),
     )

@@ -6,9 +6,10 @@ from stages.lib import params, stage
 from stages.lib.model import train_and_predict
 
 
-def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path) -> None:
-    settings, split, seed = params.load("train_base", "split", "seed")
-    train_and_predict(train_rows, test_rows, encoder, model, predictions, settings=settings, by=split.by, seed=seed)
+def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path, importances: Path) -> None:
+    base, split, validation, evaluate, seed = params.load("train_base", "split", "validation", "evaluate", "seed")
+    paths = (train_rows, test_rows, encoder, model, predictions, importances)
+    train_and_predict(*paths, settings=base, split=split, validation=validation, repeats=evaluate.repeats, seed=seed)
 
 
 if __name__ == "__main__":

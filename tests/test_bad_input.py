@@ -311,7 +311,7 @@ def test_a_source_that_is_no_file_is_refused(run_stage, write_params, name, says
     assert run_stage("prepare", name, "prepared.parquet").error == f"prepare: {name}: {says}"
 
 
-SPLIT = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json")
+SPLIT = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json", "data.json")
 
 
 def split_line(run_stage, rows: pd.DataFrame | bytes | None) -> str:
@@ -323,7 +323,7 @@ def split_line(run_stage, rows: pd.DataFrame | bytes | None) -> str:
     elif rows is not None:
         table.write(Path(SPLIT[0]), as_sessions(rows, buys="target"))
     error = run_stage("split", *SPLIT).error
-    assert [Path(name).read_bytes() for name in SPLIT[1:]] == [EARLIER] * 4
+    assert [Path(name).read_bytes() for name in SPLIT[1:]] == [EARLIER] * 5
     assert error.startswith("split: ")
     return error
 
@@ -363,8 +363,7 @@ def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, writ
     Path("predictions.parquet").write_bytes(EARLIER)
     ran = run_stage("smote_train", "train.parquet", "test.parquet", "encoder.json", "model", "predictions.parquet")
     assert ran.error == (
-        "smote_train: 30 purchases in the training part, too few for smote_train.neighbours: 30; "
-        "at most 29 are possible"
+        "smote_train: 24 purchases to train on, too few for smote_train.neighbours: 30; at most 23 are possible"
     )
     assert Path("predictions.parquet").read_bytes() == EARLIER
     assert not Path("model").exists()

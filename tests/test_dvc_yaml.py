@@ -54,10 +54,10 @@ def test_the_params_a_stage_reads_are_what_it_declares(name: str):
 def test_a_stage_has_a_description_and_its_command_names_every_file(name: str):
     stage = STAGES[name]
     assert stage["desc"]
-    files = [dep for dep in stage["deps"] if not dep.startswith("stages/")]
+    files = [dep for dep in stage["deps"] if not dep.startswith(("stages/", "params.yaml"))]
     files += [out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", [])]
     for file in files:
-        # evaluate is given the folders that hold them
+        # evaluate and report are given the folders that hold them
         assert any(str(part) in stage["cmd"] for part in (file, *list(Path(file).parents)[:-1])), file
 
 
@@ -66,7 +66,7 @@ def test_only_evaluate_depends_on_the_test_targets():
 
 
 def test_only_modules_that_train_import_tensorflow():
-    for name in ("simulate", "prepare", "split", "evaluate"):
+    for name in ("simulate", "prepare", "split", "train_reference", "evaluate", "report"):
         assert Path("stages/lib/backend.py") not in imported(Path(f"stages/{name}.py"))
 
 
@@ -83,8 +83,13 @@ def test_every_stage_but_the_default_data_is_wired_by_files():
         for out in (*stage.get("outs", []), *stage.get("metrics", []))
     }
     for name, stage in STAGES.items():
-        inputs = [dep for dep in stage["deps"] if not dep.endswith(".py")]
-        assert name == "simulate" or all(dep in outs or dep == "${prepare.source}" for dep in inputs)
+        inputs = [dep for dep in stage["deps"] if not dep.startswith("stages/")]
+        assert name == "simulate" or all(dep in (*outs, "${prepare.source}", "params.yaml") for dep in inputs)
+
+
+def test_the_report_depends_on_its_templates_and_on_the_text_of_the_params():
+    templates = {f"stages/lib/{path.name}" for path in (ROOT / "stages/lib").glob("*.jinja")}
+    assert templates | {"params.yaml"} <= set(STAGES["report"]["deps"])
 
 
 def locked_stages() -> dict:

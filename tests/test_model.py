@@ -10,8 +10,10 @@ import pytest
 
 from stages.lib import encoding, network
 from stages.lib.backend import keras
+from stages.lib.calibration import Recalibration
+from stages.lib.decision import Decision
 from stages.lib.files import InputError
-from stages.lib.model import Model, save_network
+from stages.lib.model import Model
 from stages.lib.params import Network
 
 STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal")
@@ -67,8 +69,8 @@ def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key):
 
 def test_the_same_network_is_the_same_file(tmp_path):
     for name in ("one.keras", "two.keras"):
-        save_network(network.build(changed(dropout=0.1), 125, 42), tmp_path / name)
-    save_network(network.build(changed(dropout=0.1), 125, 43), tmp_path / "other.keras")
+        network.save(network.build(changed(dropout=0.1), 125, 42), tmp_path / name)
+    network.save(network.build(changed(dropout=0.1), 125, 43), tmp_path / "other.keras")
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
     assert (tmp_path / "one.keras").read_bytes() != (tmp_path / "other.keras").read_bytes()
 
@@ -76,7 +78,7 @@ def test_the_same_network_is_the_same_file(tmp_path):
 def test_a_saved_model_predicts_the_same_in_a_new_process(tmp_path, features):
     encoder = encoding.fit(features, rare_share=0.0)
     model = Model(network.build(STUDY, len(encoder.names), 42), encoder)
-    model.save(tmp_path / "model", {"loss": [0.5, 0.25]})
+    model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Recalibration(), 0.5))
     features.to_parquet(tmp_path / "features.parquet")
     program = """
 import sys, numpy, pandas

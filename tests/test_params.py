@@ -185,7 +185,7 @@ def test_a_folder_is_refused(project):
 @pytest.mark.parametrize("stage", ["simulate", "prepare", "split"])
 def test_every_stage_checks_the_whole_file_first(run_stage, write_params, stage):
     write_params(**{"smote_train.neighbours": 0})
-    ran = run_stage(stage, *["nowhere"] * {"simulate": 1, "prepare": 2, "split": 5}[stage])
+    ran = run_stage(stage, *["nowhere"] * {"simulate": 1, "prepare": 2, "split": 6}[stage])
     assert ran.error.startswith(f"{stage}: params.yaml: smote_train.neighbours: expected greater")
 
 
@@ -226,3 +226,16 @@ def test_a_grid_that_does_not_fit_is_refused(write_params, point, says):
 def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params):
     write_params(**{"grid_search.grid": {"batch_size": [24, 48, 24]}})
     assert refusal() == "params.yaml: grid_search.grid.batch_size: 24 stands there twice"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"grid_search.folds": 1}, "grid_search.folds: expected 2 or more, or 0 for none, got 1"),
+        ({"validation.folds": 1}, "validation.folds: expected 2 or more, or 0 for none, got 1"),
+        ({"validation.folds": 0, "validation.recalibrate": "sigmoid"}, "validation: recalibrate needs folds"),
+    ],
+)
+def test_folds_that_cannot_be(write_params, changes, says):
+    write_params(**changes)
+    assert refusal() == f"params.yaml: {says}"

@@ -7,12 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 from project import Project
 
+from stages.lib import table
+
 SMALL = {
     "simulate.sessions": 1500,
     "simulate.purchases": 150,
     "train_base.training.epochs": 2,
     "grid_search.grid": {"learning_rate": [0.0001, 0.001], "batch_size": [64]},
+    "grid_search.folds": 2,
+    "validation.folds": 2,
+    "validation.recalibrate": "sigmoid",
+    "evaluate.repeats": 1,
 }
+MODELS = ("base", "grid", "smote", "logistic", "trees")
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +31,36 @@ def project(tmp_path_factory) -> Project:
     return built
 
 
-def test_the_scores_of_three_models_are_metrics(project):
-    shown = json.loads(project.dvc("metrics", "show", "--json"))
-    found = shown[""]["data"]["metrics/scores.json"]["data"]
+def test_the_scores_of_all_models_are_metrics(project):
+    shown = json.loads(project.dvc("metrics", "show", "--json"))[""]["data"]
+    found = shown["metrics/scores.json"]["data"]
     assert found == project.scores()
-    for model in ("base", "grid", "smote"):
-        assert set(found[model]) == {"auc", "accuracy", "average_precision", "log_loss"}
-    assert found["test"]["rows"] == 300
+    for model in MODELS:
+        assert {"auc", "auc_low", "auc_high", "accuracy", "accuracy_of_no", "auc_seeds_sd"} <= set(found[model])
+        assert found[model]["auc_low"] < found[model]["auc"] < found[model]["auc_high"]
+        if model != "base":
+            change = found[f"{model}_minus_base"]
+            assert change["difference"] == pytest.approx(found[model]["auc"] - found["base"]["auc"], abs=2e-6)
+            assert change["low"] <= change["difference"] <= change["high"] and 0 <= change["p_value"] <= 1
+    assert found["test"]["rows"] == 300 and shown["metrics/data.json"]["data"]["test_rows"] == 300
+    assert set(shown["metrics/decisions.json"]["data"]) == set(MODELS)
     assert project.file("metrics/scores.json").endswith(b"}\n")
+
+
+def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
+    decisions = json.loads(project.file("metrics/decisions.json"))
+    for model in ("base", "grid", "smote"):
+        threshold = json.loads(project.file(f"models/{model}/decision.json"))["threshold"]
+        assert decisions[model]["threshold"] == pytest.approx(threshold, abs=1e-6)
+        predicted = table.read(project.folder / f"data/predictions/{model}.parquet")
+        expected = predicted.column("probability").astype(float) >= threshold
+        assert (predicted.column("decision") == expected).all()
+
+
+def test_every_column_has_its_importance(project):
+    for model in ("base", "grid"):
+        lines = project.file(f"metrics/importance/{model}.csv").decode().splitlines()
+        assert lines[0] == "column,importance,se" and len(lines) == 1 + 95
 
 
 def test_afterwards_nothing_is_out_of_date(project):
@@ -56,11 +85,15 @@ def test_the_default_data_has_the_columns_of_the_study(project):
 
 def test_a_saved_model_gives_exactly_the_saved_predictions_in_a_new_process(project):
     program = (
-        "from pathlib import Path; from stages.lib import table; from stages.lib.model import Model\n"
+        "from pathlib import Path; from stages.lib import table\n"
+        "from stages.lib.decision import Decision; from stages.lib.model import Model\n"
         "test = table.read(Path('data/split/test.parquet'))\n"
         "for name in ('base', 'grid', 'smote'):\n"
         "    saved = table.read(Path(f'data/predictions/{name}.parquet')).column('probability').to_numpy()\n"
-        "    assert (Model.load(Path(f'models/{name}')).predict(test.features) == saved).all(), name\n"
+        "    raw = Model.load(Path(f'models/{name}')).predict(test.features)\n"
+        "    decision = Decision.load(Path(f'models/{name}/decision.json'))\n"
+        "    assert (decision.recalibration.apply(raw) == saved).all(), name\n"
+        "    assert (raw != saved).any(), name\n"
     )
     done = project.run(sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
@@ -78,7 +111,8 @@ def test_another_learning_rate_trains_anew_and_no_more(project):
     project.set_params(**SMALL, **{"train_base.training.learning_rate": 0.0002})
     try:
         stale = json.loads(project.dvc("status", "--json"))
-        assert set(stale) == {"train_base", "grid_search", "smote_train"}
+        # The report shows the params as they are written.
+        assert set(stale) == {"train_base", "grid_search", "smote_train", "report"}
     finally:
         project.set_params(**SMALL)
 

@@ -22,7 +22,7 @@ def settings(**changes) -> params.SmoteTrain:
 
 
 def resampled(**changes) -> tuple[np.ndarray, np.ndarray]:
-    return resample(CODES, BUYS, ENCODER, settings(**changes))
+    return resample(CODES, BUYS, ENCODER, settings=settings(**changes))
 
 
 def made_levels(inputs: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_made_up_numbers_lie_among_those_of_the_purchases(variant):
 
 def refusal(codes=CODES, targets=BUYS, encoder=ENCODER, **changes) -> str:
     with pytest.raises(InputError) as refused:
-        resample(codes, targets, encoder, settings(**changes))
+        resample(codes, targets, encoder, settings=settings(**changes))
     assert len(str(refused.value).splitlines()) == 1
     return str(refused.value)
 
@@ -103,7 +103,7 @@ def refusal(codes=CODES, targets=BUYS, encoder=ENCODER, **changes) -> str:
 @pytest.mark.parametrize("variant", SMOTES)
 def test_too_few_purchases_for_the_neighbours_are_refused(variant):
     assert refusal(variant=variant, neighbours=40) == (
-        "40 purchases in the training part, too few for smote_train.neighbours: 40; at most 39 are possible"
+        "40 purchases to train on, too few for smote_train.neighbours: 40; at most 39 are possible"
     )
 
 
@@ -133,3 +133,9 @@ def test_variants_for_the_border_are_refused_where_there_is_none(variant):
     encoder = encoding.fit(apart, 0)
     text = refusal(encoder.codes(apart), encoder=encoder, variant=variant)
     assert text.startswith(f"smote_train.variant: {variant} failed: ")
+
+
+def test_a_repeat_makes_up_others():
+    first, again, other = (resample(CODES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
+    assert (first == again).all()
+    assert (first[: len(CODES)] == other[: len(CODES)]).all() and (first != other).any()

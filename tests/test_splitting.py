@@ -10,7 +10,7 @@ from conftest import as_sessions, sessions_frame
 
 from stages.lib import encoding, table
 from stages.lib.files import InputError
-from stages.lib.splitting import hold_out
+from stages.lib.splitting import folds, hold_out
 from stages.lib.table import Sessions
 
 WAYS = ("target", "visitor", "time")
@@ -118,7 +118,7 @@ def test_a_split_needs_its_key(by):
         hold_out(sessions(sessions_frame()), by, 0.2, seed=1)
 
 
-PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json")
+PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json", "data.json")
 
 
 @pytest.fixture
@@ -187,3 +187,45 @@ def test_roles_and_types_survive(split):
     assert after.remove_metadata().equals(before.remove_metadata())
     for name in frame:
         assert table.role_of(after.field(name)) == table.role_of(before.field(name))
+
+
+@pytest.mark.parametrize("by", ["target", "visitor"])
+def test_folds_hold_out_every_row_once(by):
+    rows = sessions(keyed())
+    parts = folds(rows, by, 4, seed=1)
+    assert np.sort(np.concatenate([held for _, held in parts])).tolist() == [*range(300)]
+    for stay, held in parts:
+        assert np.sort(np.r_[stay, held]).tolist() == [*range(300)]
+    assert [held.tolist() for _, held in parts] == [held.tolist() for _, held in folds(rows, by, 4, seed=1)]
+    assert [held.tolist() for _, held in parts] != [held.tolist() for _, held in folds(rows, by, 4, seed=2)]
+
+
+def test_folds_by_target_have_the_same_rate():
+    buys = sessions_frame(300)["buys"].to_numpy()
+    for _, held in folds(sessions(keyed()), "target", 4, seed=1):
+        assert abs(buys[held].sum() - buys.mean() * len(held)) < 1
+
+
+def test_folds_by_visitor_have_nobody_on_both_sides():
+    rows = sessions(keyed())
+    visitor = rows.column("visitor").to_numpy()
+    for stay, held in folds(rows, "visitor", 4, seed=1):
+        assert not set(visitor[stay]) & set(visitor[held])
+
+
+def test_folds_by_time_train_on_earlier_sessions_only():
+    rows = sessions(keyed())
+    time = rows.column("time").to_numpy()
+    parts = folds(rows, "time", 4, seed=1)
+    assert len(parts) == 4
+    for (stay, held), (later, _) in zip(parts, [*parts[1:], (range(300), None)], strict=True):
+        assert time[stay].max() < time[held].min()
+        assert sorted([*stay, *held]) == sorted(later)  # the next fold trains on both
+
+
+@pytest.mark.parametrize(("by", "count"), [("target", 31), ("visitor", 31), ("time", 120)])
+def test_too_few_rows_for_the_folds_are_an_error_of_one_line(by, count):
+    frame = keyed().iloc[:120]
+    assert frame["buys"].sum() == 30
+    with pytest.raises(InputError, match=r"^too few rows"):
+        folds(sessions(frame), by, count, seed=1)

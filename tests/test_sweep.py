@@ -27,23 +27,27 @@ def base() -> params.TrainBase:
 
 
 @pytest.fixture(scope="module")
-def rows() -> Rows:
+def folds() -> list[Rows]:
+    """Two folds, of unlike sizes."""
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 5)).astype(np.float32)
     targets = (inputs[:, 0] + random.normal(size=300) > 0).astype(np.float32)
-    return Rows(inputs[:200], targets[:200], inputs[200:], targets[200:])
+    return [
+        Rows(inputs[:200], targets[:200], inputs[200:], targets[200:]),
+        Rows(inputs[110:], targets[110:], inputs[:110], targets[:110]),
+    ]
 
 
-def walk(grid, base, rows, folder, monkeypatch, workers=1) -> pd.DataFrame:
+def walk(grid, base, folds, folder, monkeypatch, workers=1) -> pd.DataFrame:
     monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: workers)
     with sweep.workers(grid) as pool:
-        return sweep.walk(pool, grid, base, rows, seed=1, checkpoints=folder)
+        return sweep.walk(pool, grid, base, folds, seed=1, checkpoints=folder)
 
 
 @pytest.fixture(scope="module")
-def found(base, rows, tmp_path_factory) -> pd.DataFrame:
+def found(base, folds, tmp_path_factory) -> pd.DataFrame:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        return walk(GRID, base, rows, tmp_path_factory.mktemp("grid") / "checkpoints", monkeypatch)
+        return walk(GRID, base, folds, tmp_path_factory.mktemp("grid") / "checkpoints", monkeypatch)
 
 
 def test_shards_are_the_grid_and_compile_once_each():
@@ -59,23 +63,48 @@ def test_shards_are_the_grid_and_compile_once_each():
 
 def test_a_row_a_point_in_the_order_of_the_grid(found):
     assert found[list(GRID)].to_dict("records") == sweep.points(GRID)
-    assert list(found) == [*GRID, "val_auc", "val_loss", "loss", "epochs"]
+    assert list(found) == [*GRID, "val_auc", "val_auc_se", "val_loss", "loss", "epochs"]
     assert found.val_auc.between(0, 1).all() and (found.epochs == 2).all()
 
 
 @pytest.mark.slow
-def test_workers_and_the_order_of_the_grid_change_nothing(found, base, rows, tmp_path, monkeypatch):
-    with_two = walk(GRID, base, rows, tmp_path / "a", monkeypatch, workers=2)
+def test_folds_are_averaged_and_one_has_no_standard_error(found, base, folds, tmp_path, monkeypatch):
+    apart = [walk(GRID, base, [fold], tmp_path / "one", monkeypatch) for fold in folds]
+    for figure in ("val_auc", "val_loss", "loss"):
+        mean = (apart[0][figure] + apart[1][figure]) / 2
+        np.testing.assert_allclose(found[figure], mean, rtol=1e-9)
+    # of two values: half their distance
+    np.testing.assert_allclose(found.val_auc_se, (apart[0].val_auc - apart[1].val_auc).abs() / 2, rtol=1e-9)
+    assert apart[0].val_auc_se.isna().all()
+
+
+def test_other_rows_settings_or_seeds_go_on_from_nothing(base, folds):
+    changed = Rows(**vars(folds[0]) | {"validation_targets": 1 - folds[0].validation_targets})
+    runs = [
+        (GRID, base, folds, 1),
+        (GRID, base, folds[:1], 1),
+        (GRID, base, [changed, folds[1]], 1),
+        (GRID, base.at({"epochs": 3}), folds, 1),
+        (GRID | {"batch_size": [16]}, base, folds, 1),
+        (GRID, base, folds, 2),
+    ]
+    assert len({sweep._fingerprint(*run) for run in runs}) == len(runs)
+    assert sweep._fingerprint(*runs[0]) == sweep._fingerprint(GRID, base, list(folds), 1)
+
+
+@pytest.mark.slow
+def test_workers_and_the_order_of_the_grid_change_nothing(found, base, folds, tmp_path, monkeypatch):
+    with_two = walk(GRID, base, folds, tmp_path / "a", monkeypatch, workers=2)
     pd.testing.assert_frame_equal(with_two, found, check_exact=True)
     backwards = {name: values[::-1] for name, values in reversed(GRID.items())}
-    turned = walk(backwards, base, rows, tmp_path / "b", monkeypatch)[list(found)]
+    turned = walk(backwards, base, folds, tmp_path / "b", monkeypatch)[list(found)]
     turned = turned.sort_values(list(GRID)).reset_index(drop=True)
     pd.testing.assert_frame_equal(turned, found, check_exact=True)
 
 
-def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, rows, tmp_path, monkeypatch):
+def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path, monkeypatch):
     wild = base.at({"optimizer": "sgd", "l2": 10.0})
-    results = walk({"learning_rate": [1e30, 0.0001]}, wild, rows, tmp_path / "c", monkeypatch)
+    results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c", monkeypatch)
     assert results.val_auc.isna().tolist() == [True, False]
     assert sweep.best(results, {"learning_rate": [1e30, 0.0001]}) == {"learning_rate": 0.0001}
 
@@ -85,9 +114,9 @@ def test_the_first_of_the_best_points_wins():
     assert sweep.best(results, {"learning_rate": [1.0, 2.0, 3.0]}) == {"learning_rate": 2.0}
 
 
-def test_any_setting_can_be_searched(base, rows, tmp_path, monkeypatch):
+def test_any_setting_can_be_searched(base, folds, tmp_path, monkeypatch):
     grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "dropout": [0.0, 0.5], "patience": [0]}
-    assert len(walk(grid, base, rows, tmp_path / "d", monkeypatch)) == 8
+    assert len(walk(grid, base, folds, tmp_path / "d", monkeypatch)) == 8
 
 
 # A process that walks the grid and writes what it found, to be killed on its way.
@@ -103,7 +132,7 @@ rows = sweep.Rows(**np.load("rows.npz"))
 grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
     with sweep.workers(grid) as pool:
-        found = sweep.walk(pool, grid, base, rows, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
+        found = sweep.walk(pool, grid, base, [rows], seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
     found.to_csv(sys.argv[1])
 except sweep.InputError as error:
     sys.exit(f"grid: {error}")
@@ -111,10 +140,10 @@ except sweep.InputError as error:
 
 
 @pytest.fixture
-def start(base, rows, tmp_path):
+def start(base, folds, tmp_path):
     slow = base.at({"epochs": 40})  # slow enough to be met on the way
     (tmp_path / "base.json").write_text(slow.model_dump_json())
-    np.savez(tmp_path / "rows.npz", **vars(rows))
+    np.savez(tmp_path / "rows.npz", **vars(folds[0]))
 
     def start(result: str, seed: int = 1) -> subprocess.Popen:
         return subprocess.Popen(

@@ -231,12 +231,12 @@ def test_diverging_loss_is_an_error():
 
 
 def test_evaluations_now_and_then_are_those_of_every_epoch():
-    settings = SETTINGS.model_copy(update={"epochs": 5})
+    settings = changed(epochs=5)
     every = training.fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1))
     every_other = training.fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1), validation_freq=2)
     assert every_other["loss"] == every["loss"]
     assert every_other["val_auc"] == every["val_auc"][1::2]
-    stopping = settings.model_copy(update={"patience": 1})
+    stopping = changed(epochs=5, patience=1)
     with pytest.raises(ValueError, match="after each epoch"):
         training.fit(network(), *rows(), stopping, seed=SEED, validation=rows(40, 1), validation_freq=2)
 

@@ -51,6 +51,13 @@ class Encoder:
         levels = [f"{category.name}={level}" for category in self.categories for level in category.levels[1:]]
         return [number.name for number in self.numbers] + marks + levels
 
+    @property
+    def columns(self) -> list[str]:
+        """For each input, the raw column that it comes from."""
+        marks = [number.name for number in self.numbers if number.indicator]
+        levels = [category.name for category in self.categories for _ in category.levels[1:]]
+        return [number.name for number in self.numbers] + marks + levels
+
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Inputs, float32 of shape (rows, inputs)."""
         return self.expand(self.codes(features))

@@ -1,30 +1,29 @@
-"""A model is a network and its encoder: trained, kept in a folder, asked for probabilities."""
+"""A model is a network, its encoder and how it decides: trained, kept in a folder, asked for probabilities."""
 
-import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from stages.lib import network, table
+from stages.lib import importance, network, table
 from stages.lib.backend import keras
+from stages.lib.decision import Decision
 from stages.lib.encoding import Encoder
 from stages.lib.files import InputError, replacing
-from stages.lib.params import TrainBase
+from stages.lib.params import Split, TrainBase, Validation
 from stages.lib.splitting import hold_out
 from stages.lib.table import Sessions
 from stages.lib.training import fit
+from stages.lib.validation import cross_validate
 
-EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 PREDICTED_AT_ONCE = 8192
 
-# From the training rows' codes, their targets and the encoder to inputs and targets, more of them perhaps.
-Resample = Callable[[np.ndarray, np.ndarray, Encoder], tuple[np.ndarray, np.ndarray]]
+# From the training rows' codes, their targets, the encoder and which repeat it is (0 for the model itself) to inputs
+# and targets, more of them perhaps.
+Resample = Callable[[np.ndarray, np.ndarray, Encoder, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,11 @@ class Model:
     encoder: Encoder
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
-        """Probabilities of a purchase, float32 of shape (rows,)."""
-        inputs = self.encoder.transform(features)
+        """Probabilities of a purchase, before recalibration, float32 of shape (rows,)."""
+        return self.predict_inputs(self.encoder.transform(features))
+
+    def predict_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """The same from encoded inputs, (rows, inputs)."""
         # Not `predict`, which spends half a second on being compiled.
         parts = [
             self.network(inputs[start : start + PREDICTED_AT_ONCE], training=False).numpy()[:, 0]
@@ -42,12 +44,13 @@ class Model:
         ]
         return np.concatenate(parts)
 
-    def save(self, folder: Path, history: dict[str, list[float]]) -> None:
-        """network.keras, encoder.json and history.csv, the loss per epoch; the same bytes for the same model."""
+    def save(self, folder: Path, history: dict[str, list[float]], decision: Decision) -> None:
+        """network.keras, encoder.json, decision.json and history.csv, the loss per epoch; same model, same bytes."""
         with replacing(folder) as temporary:
             temporary.mkdir()
-            save_network(self.network, temporary / "network.keras")
+            network.save(self.network, temporary / "network.keras")
             self.encoder.save(temporary / "encoder.json")
+            decision.save(temporary / "decision.json")
             epochs = pd.DataFrame(history, index=pd.RangeIndex(1, len(history["loss"]) + 1, name="epoch"))
             epochs.to_csv(temporary / "history.csv", float_format="%.6f", lineterminator="\n")
 
@@ -66,30 +69,45 @@ class Progress(keras.callbacks.Callback):
 
 
 def train(
-    sessions: Sessions, encoder: Encoder, settings: TrainBase, by: str, seed: int, resample: Resample | None = None
+    sessions: Sessions,
+    encoder: Encoder,
+    settings: TrainBase,
+    by: str,
+    seed: int,
+    resample: Resample | None = None,
+    repeat: int = 0,
+    callbacks: list[keras.callbacks.Callback] | None = None,
 ) -> tuple[Model, dict[str, list[float]]]:
     """A model trained on `sessions`, and its history: figures per epoch.
 
     `settings.validation_share` of the sessions, held out as `by` says, is only watched, and `resample` never sees it.
+    A `repeat` above 0 starts from other weights and sees other batches.
     """
     stay, held = np.arange(len(sessions)), np.arange(0)
     if settings.validation_share:
         stay, held = hold_out(sessions, by, settings.validation_share, seed)
     codes, targets = encoder.codes(sessions.features), sessions.column("target").to_numpy()
     validation = (encoder.expand(codes[held]), targets[held]) if len(held) else None
-    inputs, answers = (resample or _as_they_are)(codes[stay], targets[stay], encoder)
-    trained = network.build(settings.network, inputs.shape[1], seed)
-    print(f"training on {len(inputs)} rows, {int(answers.sum())} of them purchases", flush=True)
+    inputs, answers = (resample or _as_they_are)(codes[stay], targets[stay], encoder, repeat)
+    trained = network.build(settings.network, inputs.shape[1], seed + repeat)
     try:
         history = fit(
-            trained, inputs, answers, settings.training, seed=seed, validation=validation, callbacks=[Progress()]
+            trained,
+            inputs,
+            answers,
+            settings.training,
+            seed=seed + repeat,
+            validation=validation,
+            callbacks=callbacks or (),
         )
     except FloatingPointError as error:
         raise InputError(f"params.yaml: train_base.training: {error}") from None
     return Model(trained, encoder), history
 
 
-def _as_they_are(codes: np.ndarray, targets: np.ndarray, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+def _as_they_are(
+    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, repeat: int
+) -> tuple[np.ndarray, np.ndarray]:
     return encoder.expand(codes), targets
 
 
@@ -99,51 +117,40 @@ def train_and_predict(
     encoder: Path,
     model: Path,
     predictions: Path,
+    importances: Path | None = None,
     *,
     settings: TrainBase,
-    by: str,
+    split: Split,
+    validation: Validation,
+    repeats: int,
     seed: int,
     resample: Resample | None = None,
 ) -> None:
-    """What the training stages have in common: read the rows, `train`, save the model and what it predicts."""
-    trained, history = train(table.read(train_rows), Encoder.load(encoder), settings, by, seed, resample)
-    trained.save(model, history)
-    test = table.read(test_rows)
-    write_predictions(predictions, test, trained.predict(test.features))
+    """What the stages that train networks have in common.
 
-
-def write_predictions(path: Path, test: Sessions, probabilities: np.ndarray) -> None:
-    """The keys of the test rows, in their order, each with its probability."""
-    predicted = test.only("key").table.append_column(
-        pa.field("probability", pa.float32(), metadata={"role": "probability"}), pa.array(probabilities)
-    )
-    table.write(path, Sessions(predicted))
-
-
-def save_network(network: keras.Model, path: Path) -> None:
-    """A .keras file for `keras.saving.load_model`, the same bytes for the same architecture and weights.
-
-    Keras stamps its file with the date, and its config with ids of objects in memory: they are set to constants.
+    Cross-validate on the training rows, to decide by; train on all of them; save the model and what it predicts.
     """
-    network.save(path)
-    with zipfile.ZipFile(path) as archive:
-        contents = {name: archive.read(name) for name in sorted(archive.namelist())}
-    contents["metadata.json"] = _edited(contents["metadata.json"], {"date_saved": ""})
-    contents["config.json"] = _edited(contents["config.json"], {"shared_object_id": None})
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH_OF_ZIP), content)
+    sessions, test = table.read(train_rows), table.read(test_rows)
+    recipe = partial(train, settings=settings, by=split.by, seed=seed, resample=resample)
+    judged = cross_validate(
+        lambda rows, fitted: recipe(rows, fitted)[0],
+        sessions,
+        split,
+        validation.folds,
+        seed,
+        look=partial(_falls, seed=seed) if importances else None,
+    )
+    decision = Decision.fit(validation.recalibrate, judged.targets, judged.probabilities)
+    print(f"training on {len(sessions)} rows", flush=True)
+    trained, history = recipe(sessions, Encoder.load(encoder), callbacks=[Progress()])
+    again = [recipe(sessions, trained.encoder, repeat=number)[0] for number in range(1, repeats + 1)]
+    trained.save(model, history, decision)
+    decision.write(predictions, test, *[one.predict(test.features) for one in (trained, *again)])
+    if importances:
+        with replacing(importances) as temporary:
+            importance.table(judged.looked).to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
-def _edited(text: bytes, constants: dict[str, Any]) -> bytes:
-    """JSON with the keys of `constants`, at any depth, set to their values, or removed where that is None."""
-
-    def edit(node: Any) -> Any:
-        if isinstance(node, list):
-            return [edit(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        kept = {key: edit(value) for key, value in node.items() if constants.get(key, "") is not None}
-        return {key: constants.get(key, value) for key, value in kept.items()}
-
-    return json.dumps(edit(json.loads(text)), sort_keys=True).encode()
+def _falls(model: Model, rows: Sessions, seed: int) -> pd.Series:
+    inputs, targets = model.encoder.transform(rows.features), rows.column("target").to_numpy()
+    return importance.fall_in_auc(model.predict_inputs, inputs, targets, model.encoder.columns, seed)

@@ -81,6 +81,7 @@ class Split(Section):
     by: Literal["target", "visitor", "time"]
     test_share: Share
     rare_share: Annotated[float, Field(ge=0, lt=1)]
+    leak_limit: Share
 
 
 class Network(Section):
@@ -123,7 +124,28 @@ class TrainBase(Section):
         return TrainBase.model_validate(self.model_dump() | sections)
 
 
+def _not_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("expected 2 or more, or 0 for none, got 1")
+    return folds
+
+
+Folds = Annotated[int, Field(ge=0), AfterValidator(_not_one)]
+
+
+class Validation(Section):
+    folds: Folds
+    recalibrate: Literal["none", "sigmoid", "isotonic"]
+
+    @model_validator(mode="after")
+    def _recalibration_needs_folds(self):
+        if self.recalibrate != "none" and not self.folds:
+            raise ValueError("recalibrate needs folds")
+        return self
+
+
 class GridSearch(Section):
+    folds: Folds
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
     validation_share: Share
 
@@ -135,14 +157,36 @@ class SmoteTrain(Section):
     neighbours: Count
 
 
+class Logistic(Section):
+    c: Positive
+
+
+class Trees(Section):
+    learning_rate: Positive
+    max_iter: Count
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+
+
+class TrainReference(Section):
+    logistic: Logistic
+    trees: Trees
+
+
+class Evaluate(Section):
+    repeats: Annotated[int, Field(ge=0)]
+
+
 class Params(Section):
     seed: Seed
     simulate: Simulate
     prepare: Prepare
     split: Split
+    validation: Validation
     train_base: TrainBase
     grid_search: GridSearch
     smote_train: SmoteTrain
+    train_reference: TrainReference
+    evaluate: Evaluate
 
     @model_validator(mode="after")
     def _grid_fits(self) -> "Params":

@@ -9,9 +9,11 @@ from stages.lib.params import SmoteTrain
 
 
 def resample(
-    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, settings: SmoteTrain
+    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, repeat: int = 0, *, settings: SmoteTrain
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of the training rows, followed by made-up purchases up to `settings.ratio` of the others.
+
+    A `repeat` above 0 makes up others.
 
     codes: the training rows as `encoder.codes` gives them, shape (rows, codes). SMOTENC works on these, where a
     category is one column, and gives each made-up row one of the levels; the other variants work on the network's
@@ -24,7 +26,7 @@ def resample(
     purchases, others = int(targets.sum()), int(len(targets) - targets.sum())
     if purchases <= settings.neighbours:
         raise InputError(
-            f"{purchases} purchases in the training part, too few for smote_train.neighbours: {settings.neighbours}; "
+            f"{purchases} purchases to train on, too few for smote_train.neighbours: {settings.neighbours}; "
             f"at most {purchases - 1} are possible"
         )
     if settings.ratio * others < purchases + 1:
@@ -32,6 +34,7 @@ def resample(
             f"smote_train.ratio: {settings.ratio} asks for no more purchases than the training part has, a ratio "
             f"of {purchases / others:.3f}; raise it, or set smote_train.variant to none"
         )
+    settings = settings.model_copy(update={"seed": settings.seed + repeat})
     try:
         if settings.variant == "smotenc":
             return _smotenc(codes, targets, encoder, settings)

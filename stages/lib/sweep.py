@@ -22,6 +22,7 @@ from stages.lib.params import TrainBase
 
 POINTS_A_SHARD = 10
 JUDGE = "val_auc"
+STANDARD_ERROR = "val_auc_se"
 FIGURES = (JUDGE, "val_loss", "loss")
 
 Point = dict[str, Any]
@@ -32,7 +33,7 @@ Pool = Callable[[Iterable[Call]], list[Any]]
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs (float32) and targets to train on and to be judged by."""
+    """Inputs (float32) and targets to train on and to be judged by: one fold."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -78,26 +79,34 @@ def _load() -> None:
     import stages.lib.model  # noqa: F401
 
 
-def walk(pool: Pool, grid: Grid, base: TrainBase, rows: Rows, seed: int, checkpoints: Path) -> pd.DataFrame:
-    """Train at every point of the grid: a row a point, in the grid's order, with its last epoch's figures.
+def walk(pool: Pool, grid: Grid, base: TrainBase, folds: list[Rows], seed: int, checkpoints: Path) -> pd.DataFrame:
+    """Train at every point of the grid, once a fold: a row a point, in the grid's order, with last epochs' figures.
 
+    With several folds these are means, and beside that of the AUC stands its standard error, the folds' deviation
+    over the root of their number. It is a little too small, as folds share rows to train on (Bengio & Grandvalet
+    2004, "No unbiased estimator of the variance of k-fold cross-validation").
     The figures do not depend on the number of workers in the `pool`, nor on the order they work in. Finished points
-    are kept under `checkpoints`, for another walk of the same rows, grid and settings to go on from.
+    are kept under `checkpoints`, for another walk of the same folds, grid and settings to go on from.
     Raises InputError if the walk was interrupted: a part of a grid is no result.
     """
     wanted = points(grid)
-    folder = checkpoints / _fingerprint(grid, base, rows, seed)
+    folder = checkpoints / _fingerprint(grid, base, folds, seed)
     for other in checkpoints.glob("*"):
         if other != folder:
             shutil.rmtree(other)
     shards = _shards(grid)
-    print(f"{len(wanted)} points, {len(rows.inputs)} rows each, judged by {len(rows.validation_inputs)}", flush=True)
+    first = folds[0]
+    print(
+        f"{len(wanted)} points, {len(folds)} {'folds' if len(folds) > 1 else 'part held out'}, "
+        f"{len(first.inputs)} rows each, judged by {len(first.validation_inputs)}", flush=True
+    )  # fmt: skip
     work = (
-        delayed(_walk_shard)(shard, wanted, base, rows, seed, folder / f"{number:04}")
+        delayed(_walk_shard)(shard, wanted, base, folds, seed, folder / f"{number:04}")
         for number, shard in enumerate(shards)
     )
     found = pd.concat(pool(work), ignore_index=True)
-    return pd.DataFrame([_row(point, found) for point in wanted])
+    results = pd.DataFrame([_row(point, found) for point in wanted])
+    return results.assign(epochs=results["epochs"].round().astype("Int64"))
 
 
 def said(point: Point) -> str:
@@ -132,40 +141,32 @@ def _shards(grid: Grid) -> list[Grid]:
     return [shard | {"learning_rate": part} for shard in shards for part in parts]
 
 
-def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, seed: int, folder: Path) -> pd.DataFrame:
+def _walk_shard(
+    shard: Grid, wanted: list[Point], base: TrainBase, folds: list[Rows], seed: int, folder: Path
+) -> pd.DataFrame:
     """What talos found for the points of `shard`, in a worker process."""
     from talos import Scan
 
-    from stages.lib import network
-    from stages.lib.training import fit
-
-    # talos is handed the numbers of the rows, not the rows, which it would hash several times a round.
-    def train(train_rows, y_train, validation_rows, y_val, point):
-        settings = base.at(point)
-        # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
-        built = network.build(settings.network, rows.inputs.shape[1], seed)
-        try:
-            x_train, x_val = rows.inputs[train_rows], rows.validation_inputs[validation_rows]
-            history = fit(
-                built, x_train, y_train, settings.training, seed=seed, validation=(x_val, y_val),
-                validation_freq=1 if settings.training.patience else settings.training.epochs,
-            )  # fmt: skip
-        except FloatingPointError:
-            # A rate that is too high is a result, not the end of the grid.
-            history = {name: [float("nan")] for name in FIGURES}
-        last = {name: history[name][-1] for name in FIGURES}
+    # talos is handed the numbers of the folds, not their rows, which it would hash several times a round.
+    def train(numbers, same_numbers, x_val, y_val, point):
+        by_fold = pd.DataFrame([_figures(folds[number], base.at(point), seed) for number in numbers])
+        figures = by_fold.mean().to_dict() | {STANDARD_ERROR: by_fold[JUDGE].sem(skipna=False)}
+        if by_fold.isna().any(axis=None):
+            figures |= dict.fromkeys((*FIGURES, STANDARD_ERROR), float("nan"))
+        auc = f"{figures[JUDGE]:.4f}" + (f" ± {figures[STANDARD_ERROR]:.4f}" if len(folds) > 1 else "")
         print(
-            f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {last[JUDGE]:.4f}  "
-            f"val_loss {last['val_loss']:.4f}  after {len(history['loss'])} epochs", flush=True
+            f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {auc}  val_loss "
+            f"{figures['val_loss']:.4f}  after {figures['epochs_trained']:.0f} epochs", flush=True
         )  # fmt: skip
-        return last | {"epochs_trained": len(history["loss"])}
+        return figures
 
     def scan(resume: bool) -> Any:
+        numbers = np.arange(len(folds))
         return Scan(
-            x=np.arange(len(rows.inputs)),
-            y=rows.targets,
-            x_val=np.arange(len(rows.validation_inputs)),
-            y_val=rows.validation_targets,
+            x=numbers,
+            y=numbers,
+            x_val=numbers,
+            y_val=numbers,
             params=shard,
             model=train,
             experiment_name="grid",
@@ -191,16 +192,40 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: TrainBase, rows: Rows, s
     return result.data
 
 
+def _figures(rows: Rows, settings: TrainBase, seed: int) -> dict[str, float]:
+    """The last epoch's figures of a network trained on one fold."""
+    from stages.lib import network
+    from stages.lib.training import fit
+
+    # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
+    built = network.build(settings.network, rows.inputs.shape[1], seed)
+    try:
+        history = fit(
+            built,
+            rows.inputs,
+            rows.targets,
+            settings.training,
+            seed=seed,
+            validation=(rows.validation_inputs, rows.validation_targets),
+            validation_freq=1 if settings.training.patience else settings.training.epochs,
+        )
+    except FloatingPointError:
+        # A rate that is too high is a result, not the end of the grid.
+        return dict.fromkeys((*FIGURES, "epochs_trained"), float("nan"))
+    return {name: history[name][-1] for name in FIGURES} | {"epochs_trained": len(history["loss"])}
+
+
 def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
     is_point = np.logical_and.reduce([found[name].map(repr) == repr(value) for name, value in point.items()])
     if is_point.sum() != 1:
         raise RuntimeError(f"talos returned {is_point.sum()} rows for {point}")
     row = found[is_point].iloc[0]
-    return point | {name: row[name] for name in FIGURES} | {"epochs": int(row["epochs_trained"])}
+    figures = (JUDGE, STANDARD_ERROR, *(name for name in FIGURES if name != JUDGE))
+    return point | {name: row[name] for name in figures} | {"epochs": row["epochs_trained"]}
 
 
-def _fingerprint(grid: Grid, base: TrainBase, rows: Rows, seed: int) -> str:
+def _fingerprint(grid: Grid, base: TrainBase, folds: list[Rows], seed: int) -> str:
     content = hashlib.sha256(repr((grid, base, seed)).encode())
-    for array in rows.arrays():
+    for array in (array for rows in folds for array in rows.arrays()):
         content.update(np.ascontiguousarray(array))
     return content.hexdigest()[:16]

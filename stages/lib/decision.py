@@ -1,0 +1,61 @@
+"""From a model's probabilities to decisions, as validation folds say; and how both are written."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.lib import calibration, table
+from stages.lib.calibration import Recalibration
+from stages.lib.files import write_json
+from stages.lib.table import Sessions
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Recalibrated probabilities, and the one from which on a purchase is predicted."""
+
+    recalibration: Recalibration
+    threshold: float
+
+    @classmethod
+    def fit(cls, kind: str, targets: np.ndarray, probabilities: np.ndarray) -> "Decision":
+        """From rows that the model was not trained on; `kind` of recalibration: none, sigmoid or isotonic.
+
+        Without any rows the threshold is 0.5.
+        """
+        if not len(targets):
+            return cls(Recalibration(), 0.5)
+        recalibration = Recalibration.fit(kind, targets, probabilities)
+        return cls(recalibration, calibration.threshold(targets, recalibration.apply(probabilities)))
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Decision":
+        state = json.loads(path.read_text(encoding="utf-8"))
+        return cls(Recalibration(**state["recalibration"]), state["threshold"])
+
+    def write(self, path: Path, test: Sessions, probabilities: np.ndarray, *repeats: np.ndarray) -> None:
+        """The keys of the test rows, in their order, each with its probability and the decision.
+
+        `probabilities` and, by the same model from other seeds, `repeats` are as the model gives them: (rows,).
+        """
+        final = self.recalibration.apply(probabilities)
+        columns = {
+            ("probability", "probability"): final,
+            ("decision", "decision"): calibration.decide(final, self.threshold),
+        }
+        columns |= {
+            (f"probability_{number}", "repeat"): self.recalibration.apply(repeated)
+            for number, repeated in enumerate(repeats, start=1)
+        }
+        predicted = test.only("key").table
+        for (name, role), values in columns.items():
+            metadata = {"role": role} | ({"threshold": repr(self.threshold)} if role == "decision" else {})
+            array = pa.array(values)
+            predicted = predicted.append_column(pa.field(name, array.type, metadata=metadata), array)
+        table.write(path, Sessions(predicted))

@@ -1,0 +1,54 @@
+"""Cross-validation on training rows: what models trained on the other folds say of the rows held out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from stages.lib import encoding
+from stages.lib.encoding import Encoder
+from stages.lib.params import Split
+from stages.lib.splitting import folds
+from stages.lib.table import Sessions
+
+
+class Predictor(Protocol):
+    def predict(self, features: pd.DataFrame) -> np.ndarray: ...
+
+
+# From rows to train on and the encoder fitted on them to something that predicts.
+Fit = Callable[[Sessions, Encoder], Predictor]
+Look = Callable[[Predictor, Sessions], pd.Series]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Targets and probabilities of all rows held out, fold after fold; what was `looked` for, a column a fold."""
+
+    targets: np.ndarray
+    probabilities: np.ndarray
+    looked: pd.DataFrame
+
+
+def cross_validate(
+    fit: Fit, sessions: Sessions, split: Split, count: int, seed: int, look: Look | None = None
+) -> HeldOut:
+    """Train on all folds but one, `count` times, and predict that one; with a `count` of 0 nothing is held out.
+
+    Everything is fitted anew for each fold, the encoder too. `look` is called with each fold's predictor and the
+    rows it was not trained on.
+    """
+    targets, probabilities, looked = [np.empty(0, int)], [np.empty(0, np.float32)], {}
+    parts = folds(sessions, split.by, count, seed) if count else []
+    for number, (stay, held) in enumerate(parts, start=1):
+        rest, part = sessions.take(stay), sessions.take(held)
+        predictor = fit(rest, encoding.fit(rest.features, split.rare_share))
+        targets.append(part.column("target").to_numpy())
+        probabilities.append(predictor.predict(part.features))
+        print(f"fold {number}/{count}  AUC {roc_auc_score(targets[-1], probabilities[-1]):.4f}", flush=True)
+        if look:
+            looked[number] = look(predictor, part)
+    return HeldOut(np.concatenate(targets), np.concatenate(probabilities), pd.DataFrame(looked))

@@ -1,0 +1,25 @@
+"""Tell what was found: a page for people, and a short text for a pull request."""
+
+from pathlib import Path
+
+from stages.lib import params, plots, report, stage
+from stages.lib.files import replacing
+
+
+def main(metrics: Path, page: Path, summary: Path, grid: Path) -> None:
+    (prepare,) = params.load("prepare")
+    found = report.gather(metrics)
+    found["simulated"] = prepare.source == report.SIMULATED
+    # As it is written, comments and all
+    found["params"] = params.PARAMS.read_text(encoding="utf-8")
+    for template, path in (("report.html.jinja", page), ("summary.md.jinja", summary)):
+        text = report.filled(template, found)
+        with replacing(path) as temporary:
+            temporary.write_bytes(text.encode())
+    if found["grid"] is not None:
+        plots.grid_heat_map(found["grid"], grid)
+    print(f"{page}: {found['headline']}")
+
+
+if __name__ == "__main__":
+    stage.run(main)
