@@ -9,8 +9,10 @@ from stages.lib import intervals, scores, stage, table
 from stages.lib.files import InputError, replacing, write_json
 from stages.lib.table import Sessions
 
-NETWORKS = ("base", "grid", "smote")
+NETWORKS = ("base", "grid", "smote", "strong")
 REFERENCES = ("logistic", "trees")
+COMPARED = [(name, "base") for name in (*NETWORKS[1:], *REFERENCES)]
+COMPARED += [("strong", name) for name in ("grid", *REFERENCES)]
 CURVES = (scores.roc, scores.precision_recall, scores.confusion, scores.reliability, scores.lift)
 
 
@@ -29,8 +31,8 @@ def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> 
         print(f"{name}: AUC {auc:.4f} ({low:.4f} to {high:.4f})")
     for name in NETWORKS:
         write_csv(metrics / "loss" / f"{name}.csv", pd.read_csv(models / name / "history.csv"))
-    for name in list(predicted)[1:]:
-        scalars[f"{name}_minus_base"] = intervals.difference(targets, probabilities[name], probabilities["base"])
+    for one, other in COMPARED:
+        scalars[f"{one}_minus_{other}"] = intervals.difference(targets, probabilities[one], probabilities[other])
     write_json(metrics / "decisions.json", scores.rounded(decisions))
     write_json(metrics / "scores.json", scores.rounded(scalars))
 

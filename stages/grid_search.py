@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.lib import params, stage, sweep
 from stages.lib.files import replacing
-from stages.lib.params import GridSearch, Split
+from stages.lib.params import GridSearch, Recipe, Split
 
 CHECKPOINTS = Path(".grid_search")
 
@@ -13,17 +13,20 @@ CHECKPOINTS = Path(".grid_search")
 def main(
     train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path, importances: Path, results: Path
 ) -> None:
-    settings, base, split, validation, evaluate, seed = params.load(
-        "grid_search", "train_base", "split", "validation", "evaluate", "seed"
+    settings, study, strong, split, validation, evaluate, seed = params.load(
+        "grid_search", "train_base", "train_strong", "split", "validation", "evaluate", "seed"
     )
+    base = {"train_base": study, "train_strong": strong}[settings.recipe]
     with sweep.workers(settings.grid) as pool:
-        parts = judged_rows(train_rows, settings, split, seed)
-        found = sweep.walk(pool, settings.grid, base, parts, seed, CHECKPOINTS)
+        folds = judged_rows(train_rows, settings, base, split, seed)
+        found = sweep.walk(pool, settings.grid, base, folds, seed, CHECKPOINTS)
         winner = sweep.best(found, settings.grid)
         print(f"the winner, with a validation AUC of {found[sweep.JUDGE].max():.4f}: {sweep.said(winner)}", flush=True)
+        recipe = base.at(winner)
+        fitted = encoder if recipe.encoding == study.encoding else None
         train_winner = sweep.delayed(_train_winner)(
-            (train_rows, test_rows, encoder, model, predictions, importances),
-            settings=base.at(winner),
+            (train_rows, test_rows, fitted, model, predictions, importances),
+            settings=recipe,
             split=split,
             validation=validation,
             repeats=evaluate.repeats,
@@ -35,7 +38,7 @@ def main(
     shutil.rmtree(CHECKPOINTS)
 
 
-def judged_rows(train_rows: Path, settings: GridSearch, split: Split, seed: int) -> list[sweep.Rows]:
+def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Split, seed: int) -> sweep.Folds:
     """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
     # Here, so that the workers can load TensorFlow while this process loads these.
     from stages.lib import encoding, table
@@ -48,14 +51,15 @@ def judged_rows(train_rows: Path, settings: GridSearch, split: Split, seed: int)
     else:
         parts = [hold_out(sessions, split.by, settings.validation_share, seed)]
 
-    def rows(stay, held):
-        inputs = encoding.fit(features.iloc[stay], split.rare_share).transform(features)
+    def rows(stay, held, encoded):
+        inputs = encoding.fit(features.iloc[stay], encoded).transform(features)
         return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
 
-    return [rows(*part) for part in parts]
+    encodings = dict.fromkeys(base.at(point).encoding for point in sweep.points(settings.grid))
+    return {encoded: [rows(*part, encoded) for part in parts] for encoded in encodings}
 
 
-def _train_winner(paths: tuple[Path, ...], **settings) -> None:
+def _train_winner(paths: tuple[Path | None, ...], **settings) -> None:
     # In a worker, which has TensorFlow loaded, and compiled what it needs perhaps.
     from stages.lib.model import train_and_predict
 

@@ -10,12 +10,12 @@ from stages.lib.splitting import hold_out
 
 
 def main(sessions: Path, train: Path, test: Path, test_targets: Path, encoder: Path, data: Path) -> None:
-    settings, seed = params.load("split", "seed")
+    settings, encoded, seed = params.load("split", "train_base.encoding", "seed")
     rows = table.read(sessions)
     stay, held = hold_out(rows, settings.by, settings.test_share, seed)
     trained, tested = rows.take(stay), rows.take(held)
     features = trained.features
-    fitted = encoding.fit(features, settings.rare_share)
+    fitted = encoding.fit(features, encoded)
     told = leaks.alone(features, trained.column("target").to_numpy()).sort_values(ascending=False, kind="stable")
     suspects = told[told > settings.leak_limit].round(6).to_dict()
     duplicates = leaks.duplicates(*(side.only("feature", "target").table.to_pandas() for side in (trained, tested)))

@@ -1,6 +1,7 @@
 """What all tests share: a folder to work in, stages run as the command line runs them, and small tables."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ import pytest
 import yaml
 
 from stages.lib import stage, table
+from stages.lib.params import Encoding
 from stages.lib.table import Sessions
+
+# The tests run side by side: threads that wait for each other would each take a core from the other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 REMOVED = object()  # write_params(**{"prepare.target": REMOVED}) leaves the key out
@@ -140,6 +145,12 @@ def sessions_frame(rows: int = 120, seed: int = 7) -> pd.DataFrame:
     browser[np.arange(rows) % 15 == 6] = None
     pages = random.poisson(3 + 4 * buys)
     return pd.DataFrame({"pages": pages, "seconds": seconds, "browser": browser, "buys": buys})
+
+
+def standard(rare_share: float = 0.0, **changes: Any) -> Encoding:
+    """The study's encoding, with levels below `rare_share` as one."""
+    settings = {"numbers": "standard", "bins": 0, "levels": 1000, "rare_share": rare_share}
+    return Encoding(**settings | changes)
 
 
 def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:

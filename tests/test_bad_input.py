@@ -14,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, as_sessions, sessions_frame
+from conftest import ROOT, as_sessions, sessions_frame, standard
 
 from stages.lib import encoding, table
 
 EARLIER = b"what an earlier run wrote"
 SESSIONS = sessions_frame()
 CSV = SESSIONS.to_csv(index=False)
+DAYS = pd.Series(pd.date_range("2024-01-01", periods=len(SESSIONS)))
 IDS = [f"id {place}" for place in range(len(SESSIONS))]
 
 
@@ -40,6 +41,10 @@ def overwritten(content: bytes, start: int) -> bytes:
     return content[:start] + b"\xff" * 40 + content[start + 40 :]
 
 
+def comma(value: float) -> str:
+    return f"{value:.2f}".replace(".", ",")
+
+
 @dataclass(frozen=True)
 class Case:
     """A source, the params it is read with (below prepare), and what the line says."""
@@ -50,6 +55,7 @@ class Case:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+MIXED = "not readable as utf-8 csv: its lines end in more than one way; save it with LF alone"
 FILES = {
     "an empty file": Case("the file is empty", b""),
     "an empty parquet file": Case("the file is empty", b"", "a.parquet"),
@@ -73,6 +79,24 @@ FILES = {
     ),
     "utf-16 as utf-8": Case("not readable as utf-8 csv", CSV.encode("utf-16")),
     "utf-8 as utf-16": Case("not readable as utf-16 csv", CSV, params={"csv.encoding": "utf-16"}),
+    "big-endian utf-16": Case(
+        "big-endian utf-16, which is not read; save it as utf-8",
+        b"\xfe\xff" + CSV.encode("utf-16-be"),
+        params={"csv.encoding": "utf-16"},
+    ),
+    "big-endian utf-16 in a csv.gz": Case(
+        "big-endian utf-16, which is not read",
+        gzip.compress(b"\xfe\xff" + CSV.encode("utf-16-be")),
+        "a.csv.gz",
+        {"csv.encoding": "utf-16"},
+    ),
+    "utf-16 without its mark as utf-8": Case(
+        "not readable as utf-8 csv: it holds NUL, as utf-16 does; prepare.csv.encoding names another",
+        CSV.encode("utf-16-be"),
+    ),
+    "one CRLF among LF": Case(MIXED, CSV.replace("\n", "\r\n", 1).encode()),
+    "one LF among CRLF": Case(MIXED, CSV.replace("\n", "\r\n").replace("\r\n", "\n", 1).encode()),
+    "CRLF and LF in a csv.gz": Case(MIXED, gzip.compress(CSV.replace("\n", "\r\n", 60).encode()), "a.csv.gz"),
     "two columns of one name": Case("two columns are named 'a'", "a,a,buys\n1,2,0\n"),
     "two names that differ in case": Case("two columns are named 'a'", "a,A,buys\n1,2,0\n"),
     "two columns of one name in a parquet": Case(
@@ -145,6 +169,63 @@ COLUMNS = {
     "a category that names the rows": Case(
         "column 'x': 120 different texts", SESSIONS.assign(x=range(1000, 1120)), params={"categories": ["x"]}
     ),
+    **{
+        f"dates written as {form}": Case(
+            "column 'x': 120 different texts in 120 rows; they look like dates; write them as YYYY-MM-DD",
+            SESSIONS.assign(x=DAYS.dt.strftime(form)),
+        )
+        for form in ("%d.%m.%Y", "%m/%d/%Y", "%d-%m-%y", "%Y/%m/%d", "%d.%m.%Y %H:%M")
+    },
+    "dates written another way, declared": Case(
+        "column 'x' (prepare.dates): 120 of 120 values are no dates, such as '01.01.2024'; write dates as YYYY-MM-DD",
+        SESSIONS.assign(x=DAYS.dt.strftime("%d.%m.%Y")),
+        params={"dates": ["x"]},
+    ),
+    "numbers declared as dates": Case(
+        "column 'x' (prepare.dates): 120 of 120 values are no dates, such as '20240101'; write",
+        SESSIONS.assign(x=DAYS.dt.strftime("%Y%m%d")),
+        params={"dates": ["x"]},
+    ),
+    "typed numbers declared as dates": Case(
+        "column 'pages' (prepare.dates): int64 is no date; write", SESSIONS, "a.parquet", {"dates": ["pages"]}
+    ),
+    "a word among dates": Case(
+        "column 'x': 1 of 120 values are no dates, such as 'soon'; name it in prepare.missing, or the column in "
+        "prepare.dates (then they are missing) or prepare.categories",
+        SESSIONS.assign(x=DAYS.astype(str).where(DAYS.index != 3, "soon")),
+    ),
+    "a day that never was among dates": Case(
+        "column 'x': 1 of 120 values are no dates, such as '2023-02-29'",
+        SESSIONS.assign(x=DAYS.astype(str).where(DAYS.index != 3, "2023-02-29")),
+    ),
+    "dates declared as numbers": Case(
+        "120 of 120 values are no numbers, such as '2024-01-01'; name it",
+        SESSIONS.assign(x=DAYS.astype(str)),
+        params={"numbers": ["x"]},
+    ),
+    "a date in every row": Case("column 'x': the same value in every row", SESSIONS.assign(x="2024-05-01")),
+    "dates as a category that names the rows": Case(
+        "120 different texts in 120 rows; it seems to name rows",
+        SESSIONS.assign(x=DAYS.astype(str)),
+        params={"categories": ["x"]},
+    ),
+    **{
+        f"numbers such as {number(1234.5)}": Case(
+            "column 'x': 120 different texts in 120 rows; they look like numbers; write them with a decimal point "
+            "alone, as 1234.56",
+            SESSIONS.assign(x=[number(1000.25 + place) for place in range(120)]),
+        )
+        for number in (comma, "{:,.2f}".format, lambda value: comma(value).replace("1", "1.", 1))
+    },
+    "decimal commas in a declared column": Case(
+        "120 of 120 values are no numbers, such as '0,25'; they look like numbers; write them with a decimal point",
+        SESSIONS.assign(x=[comma(place + 0.25) for place in range(120)]),
+        params={"numbers": ["x"]},
+    ),
+    "a decimal comma among numbers": Case(
+        "column 'seconds': 1 of 109 values are no numbers, such as '3,14'; they look like numbers; write",
+        with_value("seconds", "3,14"),
+    ),
     "nothing to predict from": Case("no columns are left to predict from", "buys\n1\n0\n"),
     "everything dropped": Case(
         "no columns are left to predict from", CSV, params={"drop": ["pages", "seconds", "browser"]}
@@ -158,6 +239,7 @@ NAMES = {
         "drop": ["x"],
         "categories": ["browser", "x"],
         "numbers": ["x"],
+        "dates": ["x"],
         "keys.session": "x",
         "keys.visitor": "x",
         "keys.time": "x",
@@ -184,6 +266,14 @@ NAMES = {
         CSV,
         params={"keys.session": "pages", "keys.visitor": "pages"},
     ),
+    **{
+        f"one column in {one} and {other}": Case(
+            f"column 'pages' is named in both prepare.{one} and prepare.{other}; name it once",
+            CSV,
+            params={one: ["pages"], other: ["pages"]},
+        )
+        for one, other in (("categories", "numbers"), ("categories", "dates"), ("numbers", "dates"))
+    },
     "a repeated session id": Case(
         "key 'id' (prepare.keys.session): 'id 4' stands in 2 rows; each session has one",
         SESSIONS.assign(id=[*IDS[:-1], "id 4"]),
@@ -359,7 +449,7 @@ def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, writ
     train = as_sessions(SESSIONS, buys="target")
     table.write(Path("train.parquet"), train)
     table.write(Path("test.parquet"), train.only("feature"))
-    encoding.fit(train.features, 0.002).save(Path("encoder.json"))
+    encoding.fit(train.features, standard(0.002)).save(Path("encoder.json"))
     Path("predictions.parquet").write_bytes(EARLIER)
     ran = run_stage("smote_train", "train.parquet", "test.parquet", "encoder.json", "model", "predictions.parquet")
     assert ran.error == (

@@ -3,6 +3,8 @@
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -105,7 +107,7 @@ def test_the_lock_is_true_for_the_committed_code_and_params():
         code = {dep["path"]: dep["md5"] for dep in stage["deps"] if dep["path"].endswith(".py")}
         assert code == {path: hashlib.md5((ROOT / path).read_bytes()).hexdigest() for path in code}, name
         for key, value in stage.get("params", {}).get("params.yaml", {}).items():
-            assert value == values[key], f"{name}: {key}"
+            assert value == reduce(getitem, key.split("."), values), f"{name}: {key}"
 
 
 def test_committed_metrics_are_those_of_the_lock():
@@ -116,5 +118,5 @@ def test_committed_metrics_are_those_of_the_lock():
 
 
 def test_params_of_every_section_are_read_by_some_stage():
-    read = set().union(*(stage.get("params", []) for stage in STAGES.values()))
+    read = {key.split(".")[0] for stage in STAGES.values() for key in stage.get("params", [])}
     assert read == set(params.Params.model_fields)

@@ -24,7 +24,7 @@ def sessions(frame: pd.DataFrame = FRAME, **roles: str) -> Sessions:
 
 
 def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage, write_params):
-    write_params(**{"split.by": "time", "split.rare_share": 0.0, "split.leak_limit": 0.99})
+    write_params(**{"split.by": "time", "train_base.encoding.rare_share": 0.0, "split.leak_limit": 0.99})
     table.write(Path(PATHS[0]), sessions())
     ran = run_stage("split", *PATHS)
     assert ran.code == 0, ran.err

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT, as_sessions, sessions_frame
+from conftest import ROOT, as_sessions, sessions_frame, standard
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import TargetEncoder
 
@@ -254,7 +254,7 @@ def test_no_feature_of_any_session_knows_what_comes_after_its_scored_view(run_st
 # Test rows --------------------------------------------------------
 
 # Every stage that fits something, in order; what each is run with and what it writes is read from dvc.yaml.
-FITTING = ("split", "train_base", "grid_search", "smote_train", "train_reference")
+FITTING = ("split", "train_base", "grid_search", "smote_train", "train_strong", "train_reference")
 # What holds test rows, or tells of them, and may change with them.
 OF_TEST_ROWS = ("data/split/test.parquet", "data/split/test_targets.parquet", "data/predictions/", "metrics/data.json")
 SMALL = {
@@ -266,6 +266,8 @@ SMALL = {
     "grid_search.folds": 2,
     "validation.folds": 2,
     "validation.recalibrate": "isotonic",
+    "train_strong.network.layers": [6],
+    "train_strong.network.members": 2,
     "train_reference.trees.max_iter": 5,
 }
 
@@ -318,7 +320,7 @@ def test_absurd_test_rows_change_predictions_and_nothing_that_was_fitted(run_sta
         suspects.append(data().get("suspects"))
     assert made[0] == made[1]
     assert suspects[0] == suspects[1]
-    assert len(predicted[0]) == 5
+    assert len(predicted[0]) == 6
     for before, after in zip(predicted[0].values(), predicted[1].values(), strict=True):
         # The schema holds the threshold of decisions, which is fitted too.
         assert before.schema.equals(after.schema, check_metadata=True)
@@ -375,13 +377,13 @@ def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, m
 
     original = model.fit
     monkeypatch.setattr(model, "fit", fit)
-    model.train(sessions, encoding.fit(sessions.features, 0.0), base, by, 1, resample)
-    split_by = params.Split(by=by, test_share=0.2, rare_share=0.0, leak_limit=0.9)
+    model.train(sessions, encoding.fit(sessions.features, standard()), base, by, 1, resample)
     parts = []
     cross_validate(
         lambda rows, fitted: model.train(rows, fitted, base, by, 1, resample)[0],
         sessions,
-        split_by,
+        standard(),
+        by,
         3,
         seed=1,
         look=lambda one, part: parts.append({*part.features["place"]}) or pd.Series(dtype=float),

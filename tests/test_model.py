@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import standard
 
 from stages.lib import encoding, network
 from stages.lib.backend import keras
@@ -16,7 +17,7 @@ from stages.lib.files import InputError
 from stages.lib.model import Model
 from stages.lib.params import Network
 
-STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal")
+STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal", members=1)
 
 
 @pytest.fixture
@@ -63,21 +64,36 @@ def test_initializers_with_and_without_a_seed(initializer):
 
 @pytest.mark.parametrize("key", ["activation", "initializer"])
 def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key):
-    with pytest.raises(InputError, match=f"^params.yaml: train_base.network.{key}: Keras knows no 'nonsense'$"):
+    with pytest.raises(InputError, match=f"^params.yaml: network.{key}: Keras knows no 'nonsense'$"):
         network.build(changed(**{key: "nonsense"}), 5, 1)
 
 
-def test_the_same_network_is_the_same_file(tmp_path):
-    for name in ("one.keras", "two.keras"):
-        network.save(network.build(changed(dropout=0.1), 125, 42), tmp_path / name)
-    network.save(network.build(changed(dropout=0.1), 125, 43), tmp_path / "other.keras")
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_same_network_is_the_same_file(members, tmp_path):
+    shape = changed(dropout=0.1, members=members)
+    for name, seed in (("one.keras", 42), ("two.keras", 42), ("other.keras", 43)):
+        network.save(network.averaged(network.build(shape, 125, seed)), tmp_path / name)
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
     assert (tmp_path / "one.keras").read_bytes() != (tmp_path / "other.keras").read_bytes()
 
 
-def test_a_saved_model_predicts_the_same_in_a_new_process(tmp_path, features):
-    encoder = encoding.fit(features, rare_share=0.0)
-    model = Model(network.build(STUDY, len(encoder.names), 42), encoder)
+def test_members_start_as_networks_of_their_own():
+    shape = changed(layers=[6, 4], dropout=0.1, members=2)
+    together = network.build(shape, 5, 42)
+    assert together.output_shape == (None, 2) and network.averaged(together).output_shape == (None, 1)
+    for member in range(2):
+        alone = network.build(changed(layers=[6, 4], dropout=0.1), 5, 42 + member)
+        kernels = [weight for weight in alone.get_weights() if weight.ndim == 2]
+        members = [weight[member] for weight in together.get_weights() if weight.ndim == 3]
+        for one, other in zip(kernels, members, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path, features):
+    encoder = encoding.fit(features, standard(numbers="quantile", bins=4))
+    built = network.build(changed(members=members), len(encoder.names), 42)
+    model = Model(network.averaged(built), encoder)
     model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Recalibration(), 0.5))
     features.to_parquet(tmp_path / "features.parquet")
     program = """

@@ -61,6 +61,8 @@ def test_real_data_by_params_alone(name, tmp_path):
         "train_base.training.learning_rate": 0.001,
         "train_base.training.epochs": 3,
         "grid_search.grid": {"learning_rate": [0.001]},
+        "grid_search.folds": 2,
+        "validation.folds": 2,
     }
     project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **training)
     output = project.dvc("repro", "evaluate")

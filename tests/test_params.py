@@ -108,7 +108,7 @@ def test_sections_can_not_be_changed():
         ("seed", 2**32, "seed: expected less than 4294967296"),
         ("split.test_share", 0, "split.test_share: expected greater than 0"),
         ("split.test_share", 1.0, "split.test_share: expected less than 1"),
-        ("split.rare_share", float("nan"), "split.rare_share: expected"),
+        ("train_base.encoding.rare_share", float("nan"), "train_base.encoding.rare_share: expected"),
         (
             "train_base.training.learning_rate",
             float("inf"),
@@ -190,7 +190,7 @@ def test_every_stage_checks_the_whole_file_first(run_stage, write_params, stage)
 
 
 @pytest.fixture
-def base() -> params.TrainBase:
+def base() -> params.Recipe:
     return params.load("train_base", path=ROOT / "params.yaml")[0]
 
 
@@ -204,7 +204,7 @@ def test_a_grid_point_changes_network_and_training(base):
 @pytest.mark.parametrize(
     ("point", "says"),
     [
-        ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are layers, activation"),
+        ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are numbers, bins"),
         ({"validation_share": 0.1}, "grid.validation_share: unknown key"),
         (
             {"learning_rate": "5e-5"},

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import as_sessions, sessions_frame
+from conftest import as_sessions, sessions_frame, standard
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -16,7 +16,7 @@ SETTINGS = TrainReference(logistic=Logistic(c=0.5), trees=Trees(learning_rate=0.
 @pytest.fixture(scope="module")
 def fitted():
     sessions = as_sessions(sessions_frame(400), buys="target")
-    return sessions, encoding.fit(sessions.features, rare_share=0.0)
+    return sessions, encoding.fit(sessions.features, standard())
 
 
 def test_logistic_regression_takes_the_network_s_inputs(fitted):
@@ -48,7 +48,7 @@ def test_a_category_of_too_many_levels_is_an_order_to_the_trees():
     frame = sessions_frame(600)
     frame["code"] = [f"code {number % 300}" for number in range(600)]
     sessions = as_sessions(frame, buys="target")
-    encoder = encoding.fit(sessions.features, rare_share=0.0)
+    encoder = encoding.fit(sessions.features, standard())
     trained = reference.recipes(SETTINGS, seed=1)["trees"](sessions, encoder)
     assert trained.classifier.is_categorical_.tolist()[-2:] == [True, False]
 
@@ -56,7 +56,7 @@ def test_a_category_of_too_many_levels_is_an_order_to_the_trees():
 def test_repeats_are_other_seeds_and_the_same_seed_is_the_same_model(fitted):
     frame = sessions_frame(400)
     sessions = as_sessions(frame, buys="target")
-    encoder = encoding.fit(sessions.features, rare_share=0.0)
+    encoder = encoding.fit(sessions.features, standard())
     recipe = reference.recipes(SETTINGS, seed=1)["trees"]
     first, again = (recipe(sessions, encoder, repeat=0).predict(sessions.features) for _ in range(2))
     assert (first == again).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, sessions_frame
+from conftest import ROOT, sessions_frame, standard
 
 from stages.lib import encoding, params
 from stages.lib.files import InputError
@@ -13,7 +13,7 @@ SMOTES = ("smote", "smotenc", "borderline", "adasyn")
 FRAME = sessions_frame(160)
 BUYS = FRAME.buys.to_numpy()
 FEATURES = FRAME.drop(columns="buys")
-ENCODER = encoding.fit(FEATURES, 0.002)
+ENCODER = encoding.fit(FEATURES, standard(0.002))
 CODES = ENCODER.codes(FEATURES)
 
 
@@ -122,7 +122,7 @@ def test_a_ratio_that_is_there_already_is_refused(variant, ratio):
 
 @pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
 def test_smotenc_needs_numbers_and_categories(columns):
-    encoder = encoding.fit(FEATURES[columns], 0)
+    encoder = encoding.fit(FEATURES[columns], standard())
     text = refusal(encoder.codes(FEATURES), encoder=encoder, variant="smotenc")
     assert text == "smote_train.variant: smotenc failed: it needs at least one number and one category"
 
@@ -130,7 +130,7 @@ def test_smotenc_needs_numbers_and_categories(columns):
 @pytest.mark.parametrize("variant", ["borderline", "adasyn"])
 def test_variants_for_the_border_are_refused_where_there_is_none(variant):
     apart = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * BUYS})
-    encoder = encoding.fit(apart, 0)
+    encoder = encoding.fit(apart, standard())
     text = refusal(encoder.codes(apart), encoder=encoder, variant=variant)
     assert text.startswith(f"smote_train.variant: {variant} failed: ")
 

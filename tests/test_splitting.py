@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import as_sessions, sessions_frame
+from conftest import as_sessions, sessions_frame, standard
 
 from stages.lib import encoding, table
 from stages.lib.files import InputError
@@ -159,7 +159,7 @@ def test_without_keys_there_are_only_features_and_targets(split):
 
 def test_the_encoder_is_fitted_on_the_training_rows(split):
     train, *_ = split(keyed())
-    assert encoding.Encoder.load(Path("encoder.json")) == encoding.fit(train.features, 0.002)
+    assert encoding.Encoder.load(Path("encoder.json")) == encoding.fit(train.features, standard(0.002))
 
 
 def test_the_test_rows_do_not_change_what_training_sees(split):

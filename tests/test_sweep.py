@@ -18,16 +18,16 @@ GRID = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 32]}
 
 
 @pytest.fixture(scope="module")
-def base() -> params.TrainBase:
+def base() -> params.Recipe:
     (committed,) = params.load("train_base", path=ROOT / "params.yaml")
     values = committed.model_dump()
     values["network"] |= {"layers": [4]}
     values["training"] |= {"epochs": 2}
-    return params.TrainBase(**values)
+    return params.Recipe(**values)
 
 
 @pytest.fixture(scope="module")
-def folds() -> list[Rows]:
+def parts() -> list[Rows]:
     """Two folds, of unlike sizes."""
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 5)).astype(np.float32)
@@ -36,6 +36,11 @@ def folds() -> list[Rows]:
         Rows(inputs[:200], targets[:200], inputs[200:], targets[200:]),
         Rows(inputs[110:], targets[110:], inputs[:110], targets[:110]),
     ]
+
+
+@pytest.fixture(scope="module")
+def folds(base, parts) -> sweep.Folds:
+    return {base.encoding: parts}
 
 
 def walk(grid, base, folds, folder, monkeypatch, workers=1) -> pd.DataFrame:
@@ -68,8 +73,8 @@ def test_a_row_a_point_in_the_order_of_the_grid(found):
 
 
 @pytest.mark.slow
-def test_folds_are_averaged_and_one_has_no_standard_error(found, base, folds, tmp_path, monkeypatch):
-    apart = [walk(GRID, base, [fold], tmp_path / "one", monkeypatch) for fold in folds]
+def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tmp_path, monkeypatch):
+    apart = [walk(GRID, base, {base.encoding: [part]}, tmp_path / "one", monkeypatch) for part in parts]
     for figure in ("val_auc", "val_loss", "loss"):
         mean = (apart[0][figure] + apart[1][figure]) / 2
         np.testing.assert_allclose(found[figure], mean, rtol=1e-9)
@@ -78,18 +83,18 @@ def test_folds_are_averaged_and_one_has_no_standard_error(found, base, folds, tm
     assert apart[0].val_auc_se.isna().all()
 
 
-def test_other_rows_settings_or_seeds_go_on_from_nothing(base, folds):
-    changed = Rows(**vars(folds[0]) | {"validation_targets": 1 - folds[0].validation_targets})
+def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds):
+    changed = Rows(**vars(parts[0]) | {"validation_targets": 1 - parts[0].validation_targets})
     runs = [
         (GRID, base, folds, 1),
-        (GRID, base, folds[:1], 1),
-        (GRID, base, [changed, folds[1]], 1),
+        (GRID, base, {base.encoding: parts[:1]}, 1),
+        (GRID, base, {base.encoding: [changed, parts[1]]}, 1),
         (GRID, base.at({"epochs": 3}), folds, 1),
         (GRID | {"batch_size": [16]}, base, folds, 1),
         (GRID, base, folds, 2),
     ]
     assert len({sweep._fingerprint(*run) for run in runs}) == len(runs)
-    assert sweep._fingerprint(*runs[0]) == sweep._fingerprint(GRID, base, list(folds), 1)
+    assert sweep._fingerprint(*runs[0]) == sweep._fingerprint(GRID, base, dict(folds), 1)
 
 
 @pytest.mark.slow
@@ -115,8 +120,16 @@ def test_the_first_of_the_best_points_wins():
 
 
 def test_any_setting_can_be_searched(base, folds, tmp_path, monkeypatch):
-    grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "dropout": [0.0, 0.5], "patience": [0]}
+    grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "schedule": ["cosine"], "members": [1, 2]}
     assert len(walk(grid, base, folds, tmp_path / "d", monkeypatch)) == 8
+
+
+def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path, monkeypatch):
+    grid = {"bins": [0, 2], "learning_rate": [0.1]}
+    other = base.at({"bins": 2}).encoding
+    turned = [Rows(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
+    found = walk(grid, base, {base.encoding: parts, other: turned}, tmp_path / "e", monkeypatch)
+    assert found.val_auc[0] > 0.5 > found.val_auc[1]
 
 
 # A process that walks the grid and writes what it found, to be killed on its way.
@@ -127,12 +140,13 @@ import joblib
 import numpy as np
 from stages.lib import params, sweep
 joblib.cpu_count = lambda: 1
-base = params.TrainBase.model_validate_json(Path("base.json").read_text())
+base = params.Recipe.model_validate_json(Path("base.json").read_text())
 rows = sweep.Rows(**np.load("rows.npz"))
 grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
     with sweep.workers(grid) as pool:
-        found = sweep.walk(pool, grid, base, [rows], seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
+        folds = {base.encoding: [rows]}
+        found = sweep.walk(pool, grid, base, folds, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
     found.to_csv(sys.argv[1])
 except sweep.InputError as error:
     sys.exit(f"grid: {error}")
@@ -140,10 +154,10 @@ except sweep.InputError as error:
 
 
 @pytest.fixture
-def start(base, folds, tmp_path):
+def start(base, parts, tmp_path):
     slow = base.at({"epochs": 40})  # slow enough to be met on the way
     (tmp_path / "base.json").write_text(slow.model_dump_json())
-    np.savez(tmp_path / "rows.npz", **vars(folds[0]))
+    np.savez(tmp_path / "rows.npz", **vars(parts[0]))
 
     def start(result: str, seed: int = 1) -> subprocess.Popen:
         return subprocess.Popen(

@@ -10,12 +10,16 @@ import pytest
 from stages.lib import compiled, training
 from stages.lib.backend import keras
 from stages.lib.files import InputError
-from stages.lib.params import Training
+from stages.lib.network import averaged, build, left_out
+from stages.lib.params import Network, Training
 
 # Float32 sums taken in another order: weights are of the order of 0.1 to 1 and differ in their last digits,
 # which optimizers that divide by small second moments enlarge.
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
-SETTINGS = Training(optimizer="adam", learning_rate=1e-3, batch_size=8, epochs=3, patience=0, class_weights="none")
+SETTINGS = Training(
+    optimizer="adam", learning_rate=1e-3, schedule="constant", weight_decay=0.0, batch_size=8, epochs=3, patience=0,
+    class_weights="none",
+)  # fmt: skip
 SEED = 5
 
 
@@ -37,8 +41,15 @@ def network(*extra: keras.layers.Layer, units: int = 7) -> keras.Model:
 
 def keras_fit(model, inputs, targets, settings, validation=None, sample_weight=None, class_weight=None):
     """`model.fit` on the same batches: an epoch a call, its rows permuted beforehand."""
-    optimizer = {"class_name": settings.optimizer, "config": {"learning_rate": settings.learning_rate}}
-    model.compile(keras.optimizers.get(optimizer), "binary_crossentropy")
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        steps = settings.epochs * -(-len(inputs) // settings.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    kind = type(keras.optimizers.get(settings.optimizer))
+    decay = settings.weight_decay if settings.weight_decay or settings.optimizer == "adamw" else None
+    optimizer = kind(rate, weight_decay=decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, "binary_crossentropy")
     history: dict[str, list[float]] = {}
     for epoch in range(settings.epochs):
         order = np.random.default_rng([SEED, epoch]).permutation(len(inputs))
@@ -66,6 +77,38 @@ def test_same_as_keras_with_every_optimizer(optimizer):
     assert_same_weights(ours, theirs)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
     np.testing.assert_allclose(history["val_loss"], expected["val_loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_same_as_keras_with_decay_of_kernels_and_a_schedule(optimizer, schedule):
+    settings = changed(optimizer=optimizer, schedule=schedule, weight_decay=5.0, learning_rate=0.01)
+    ours, theirs, without = network(), network(), network()
+    training.fit(ours, *rows(), settings, seed=SEED)
+    keras_fit(theirs, *rows(), settings)
+    assert_same_weights(ours, theirs)
+    training.fit(without, *rows(), changed(optimizer=optimizer, schedule=schedule, learning_rate=0.01), seed=SEED)
+    assert np.abs(ours.get_weights()[0]).sum() < 0.9 * np.abs(without.get_weights()[0]).sum()
+
+
+def test_members_are_networks_of_their_own_with_rows_of_their_own():
+    settings = changed(epochs=2)
+    shape = Network(layers=[7, 5], activation="relu", l2=0.01, dropout=0.0, initializer="he_normal", members=3)
+    inputs, targets = rows()
+    together = build(shape, 6, SEED)
+    weights = left_out(len(inputs), 3, SEED)
+    assert (weights.sum(axis=1) == 2).all() and np.ptp(weights.sum(axis=0)) <= 1
+    alone = []
+    for member in range(3):
+        one = build(shape.model_copy(update={"members": 1}), 6, SEED + member)
+        keras_fit(one, inputs, targets, settings, sample_weight=weights[:, member])
+        alone.append(one)
+    training.fit(together, inputs, targets, settings, seed=SEED, sample_weight=weights)
+    for place, found in enumerate(together.get_weights()):
+        expected = np.stack([one.get_weights()[place] for one in alone])
+        np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-5)
+    mean = np.mean([one.predict(inputs, verbose=0) for one in alone], axis=0)
+    np.testing.assert_allclose(averaged(together).predict(inputs, verbose=0), mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])
@@ -247,7 +290,7 @@ def test_early_stopping_without_validation_rows_is_an_error():
 
 
 def test_an_optimizer_that_keras_does_not_know_is_an_error_of_one_line():
-    with pytest.raises(InputError, match=r"^params.yaml: train_base\.training\.optimizer: Keras knows no 'unheard'$"):
+    with pytest.raises(InputError, match=r"^params.yaml: training\.optimizer: Keras knows no 'unheard'$"):
         training.fit(network(), *rows(), changed(optimizer="unheard"), seed=SEED)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import as_sessions, sessions_frame
+from conftest import as_sessions, sessions_frame, standard
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -15,11 +15,8 @@ from sklearn.metrics import roc_auc_score
 from stages.lib import encoding, importance, table
 from stages.lib.calibration import Recalibration
 from stages.lib.decision import Decision
-from stages.lib.params import Split
 from stages.lib.splitting import folds
 from stages.lib.validation import cross_validate
-
-SPLIT = Split(by="target", test_share=0.2, rare_share=0.002, leak_limit=0.8)
 
 
 def sessions(rows: int = 200) -> table.Sessions:
@@ -38,6 +35,10 @@ class Numbers:
         return features["pages"].to_numpy(np.float32) / 100
 
 
+def rows_of(predictor, part: table.Sessions) -> pd.Series:
+    return pd.Series({"rows": len(part)})
+
+
 def test_each_fold_is_predicted_by_what_the_others_were_fitted_on():
     fitted: list[Numbers] = []
 
@@ -46,11 +47,13 @@ def test_each_fold_is_predicted_by_what_the_others_were_fitted_on():
         return fitted[-1]
 
     everything = sessions()
-    judged = cross_validate(fit, everything, SPLIT, 4, seed=1, look=lambda one, part: pd.Series({"rows": len(part)}))
+    judged = cross_validate(
+        fit, everything, standard(), "target", 4, seed=1, look=lambda one, part: pd.Series({"rows": len(part)})
+    )
     parts = folds(everything, "target", 4, seed=1)
     for one, (stay, _) in zip(fitted, parts, strict=True):
         assert one.rows.table.equals(everything.take(stay).table)
-        assert one.encoder == encoding.fit(one.rows.features, SPLIT.rare_share)
+        assert one.encoder == encoding.fit(one.rows.features, standard())
     held = np.concatenate([held for _, held in parts])
     assert (judged.targets == everything.column("target").to_numpy()[held]).all()
     assert (judged.probabilities == everything.features["pages"].to_numpy(np.float32)[held] / 100).all()
@@ -99,7 +102,7 @@ def test_importances_are_means_over_folds_the_most_important_first():
 
 
 def test_an_encoder_says_which_column_each_input_comes_from():
-    fitted = encoding.fit(sessions_frame().drop(columns="buys"), rare_share=0.0)
+    fitted = encoding.fit(sessions_frame().drop(columns="buys"), standard())
     assert len(fitted.columns) == len(fitted.names)
     for column, name in zip(fitted.columns, fitted.names, strict=True):
         assert name.split("=")[0] == column

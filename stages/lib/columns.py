@@ -1,4 +1,4 @@
-"""What each column of a table of sessions is: target, key, number or category; and whether it can be used."""
+"""What each column of a table of sessions is: target, key, number, date or category; and whether it can be used."""
 
 import itertools
 import re
@@ -14,7 +14,15 @@ from stages.lib.params import Prepare
 
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 CLASSES = {"1": 1, "true": 1, "yes": 1, "y": 1, "0": 0, "false": 0, "no": 0, "n": 0, "1.0": 1, "0.0": 0}
-MOSTLY_NUMBERS = 0.9
+# ISO 8601: a day, or a day and a time, with an offset from UTC or without.
+DATE = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?$"
+OTHER_FORMS = {
+    r"^(\d{4}[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-](\d{4}|\d\d))([T ,].*)?$": "dates; write them as YYYY-MM-DD",
+    r"^[+-]?(\d+|\d{1,3}([., ']\d{3})+)([.,]\d+)?$": "numbers; write them with a decimal point alone, as 1234.56",
+}
+MOMENT = dt.Timestamp(scale=6)
+DAY = 86_400 * 10**6  # microseconds
+MOSTLY = 0.9
 NAMES_ROWS = 0.5
 FEW_LEVELS = 50
 SHOWN = 10
@@ -32,6 +40,8 @@ class Profile:
     integers: int
     infinite: int
     not_a_number: str | None
+    dates: int
+    not_a_date: str | None
 
     @property
     def present(self) -> int:
@@ -41,6 +51,7 @@ class Profile:
 def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
     """`table` with a 0/1 target, numbers as int64 or float64, categories as text and nulls where a value is missing.
 
+    A date is a number: the days since 1970-01-01 in UTC, the time of day as their fraction, as float64.
     Returns it with a line for each thing left out. Raises InputError, naming the column, for one that can't be used.
     """
     _check_names(table, settings)
@@ -59,19 +70,24 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
         *[_cast(table[name], kind).name(name) for name, kind in kinds.items()],
         target_as_class(table, settings).name(settings.target),
     )
-    return table, [f"left out the index column '{name}'" for name in indices]
+    return table, [f"left out the index column '{name}'" for name in indices] + [
+        f"column '{name}': {_no_dates(profiles[name])}; they are missing"
+        for name, kind in kinds.items()
+        if kind == MOMENT and profiles[name].not_a_date is not None
+    ]
 
 
 def _check_names(table: Table, settings: Prepare) -> None:
     """Every column that params name is there, and none is to be two things at once."""
     roles = {"target": [settings.target], **{f"keys.{role}": [name] for role, name in settings.keys if name}}
     places = {**roles, "drop": settings.drop}
-    for place, names in {**places, "categories": settings.categories, "numbers": settings.numbers}.items():
+    kinds = {"categories": settings.categories, "numbers": settings.numbers, "dates": settings.dates}
+    for place, names in {**places, **kinds}.items():
         for name in names:
             if name not in table.columns:
                 raise InputError(f"no column '{name}' (prepare.{place}); it has {', '.join(table.columns)}")
-    for one, other in itertools.combinations(places, 2):
-        if both := {*places[one]} & {*places[other]}:
+    for one, other in [*itertools.combinations(places, 2), *itertools.combinations(kinds, 2)]:
+        if both := {*(places | kinds)[one]} & {*(places | kinds)[other]}:
             raise InputError(f"column '{min(both)}' is named in both prepare.{one} and prepare.{other}; name it once")
 
 
@@ -100,6 +116,9 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
             questions[f"integers {place}"] = ((number % 1 == 0) & (number.abs() < EXACT)).sum()
         if text:
             questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
+            moment = _moment(column)
+            questions[f"dates {place}"] = moment.notnull().sum()
+            questions[f"not_a_date {place}"] = column.min(where=column.notnull() & moment.isnull())
     answers = table.aggregate(**questions).to_pyarrow().to_pylist()[0]
 
     def answer(question: str, place: int) -> int:
@@ -110,6 +129,8 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
             answers["rows"],
             *(answer(question, place) for question in ("missing", "distinct", "numbers", "integers", "infinite")),
             answers.get(f"not_a_number {place}"),
+            answer("dates", place),
+            answers.get(f"not_a_date {place}"),
         )
         for place, name in enumerate(names)
     }
@@ -164,41 +185,88 @@ def _missing_as_null(table: Table, settings: Prepare) -> dict[str, Column]:
 
 
 def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.DataType:
-    """The type a feature gets; InputError if it can't be one."""
+    """The type that a feature is read as, MOMENT for a date; InputError if it can't be used."""
     drop = f"; leave it out with prepare.drop: [{name}]"
     if counts.present == 0:
         raise InputError(f"column '{name}': every value is missing{drop}")
     if counts.distinct == 1 and counts.missing == 0:
         raise InputError(f"column '{name}': the same value in every row{drop}")
-    known = column.type().is_string() or column.type().is_numeric() or column.type().is_boolean()
-    if not known:
-        raise InputError(f"column '{name}': {column.type()} is neither number nor text{drop}")
-    if name in settings.categories or (column.type().is_string() and not _is_number(name, counts, settings)):
-        if counts.distinct > max(FEW_LEVELS, NAMES_ROWS * counts.present):
-            raise InputError(
-                f"column '{name}': {counts.distinct} different texts in {counts.present} rows; it seems to name "
-                f"rows{drop}"
-            )
-        return dt.string
-    if counts.numbers < counts.present and not column.type().is_boolean():
+    given = column.type()
+    moment = given.is_date() or given.is_timestamp()
+    if not (given.is_string() or given.is_boolean() or given.is_numeric() or moment):
+        raise InputError(f"column '{name}': {given} is neither number, date nor text{drop}")
+    if name in settings.categories:
+        return _category(name, counts, drop)
+    # A column that is nearly all dates or numbers is meant as such: what is none in it is a mistake, not a level.
+    dates = counts.dates >= MOSTLY * counts.present and name not in settings.numbers
+    if moment or name in settings.dates or (given.is_string() and dates):
+        return MOMENT if moment else _date(name, given, counts, settings)
+    if given.is_string() and counts.numbers < MOSTLY * counts.present and name not in settings.numbers:
+        return _category(name, counts, drop, column)
+    if counts.numbers < counts.present and not given.is_boolean():
+        mend = _how_to_write(column) or "; name it in prepare.missing, or the column in prepare.categories"
         raise InputError(
             f"column '{name}': {counts.present - counts.numbers} of {counts.present} values are no numbers, such as "
-            f"'{counts.not_a_number}'; name it in prepare.missing, or the column in prepare.categories"
+            f"'{counts.not_a_number}'{mend}"
         )
     if counts.infinite:
         raise InputError(f"column '{name}': {counts.infinite} infinite values; mend them or{drop[1:]}")
-    whole = column.type().is_boolean() or (counts.integers == counts.present and not column.type().is_floating())
+    whole = given.is_boolean() or (counts.integers == counts.present and not given.is_floating())
     return dt.int64 if whole else dt.float64
 
 
-def _is_number(name: str, counts: Profile, settings: Prepare) -> bool:
-    """A column that is nearly all numbers is meant as one: what is none in it is a mistake, not a level."""
-    return name in settings.numbers or counts.numbers >= MOSTLY_NUMBERS * counts.present
+def _category(name: str, counts: Profile, drop: str, texts: Column | None = None) -> dt.DataType:
+    """Text, unless it has too many levels: then InputError says how to write `texts`, or to leave it out."""
+    if counts.distinct > max(FEW_LEVELS, NAMES_ROWS * counts.present):
+        mend = (texts is not None and _how_to_write(texts)) or f"; it seems to name rows{drop}"
+        raise InputError(f"column '{name}': {counts.distinct} different texts in {counts.present} rows{mend}")
+    return dt.string
+
+
+def _date(name: str, given: dt.DataType, counts: Profile, settings: Prepare) -> dt.DataType:
+    """MOMENT; texts that are no dates will be missing where params declare the column, else they are a mistake."""
+    if not counts.dates:
+        found = _no_dates(counts) if given.is_string() else f"{given} is no date"
+        raise InputError(f"column '{name}' (prepare.dates): {found}; write dates as YYYY-MM-DD")
+    if counts.dates < counts.present and name not in settings.dates:
+        raise InputError(
+            f"column '{name}': {_no_dates(counts)}; name it in prepare.missing, or the column in prepare.dates (then "
+            "they are missing) or prepare.categories"
+        )
+    return MOMENT
+
+
+def _no_dates(counts: Profile) -> str:
+    return f"{counts.present - counts.dates} of {counts.present} values are no dates, such as '{counts.not_a_date}'"
+
+
+def _how_to_write(column: Column) -> str:
+    """What to do about texts that are dates or numbers in a form that can mean two things, such as 1,234; else ''."""
+    unread = column.try_cast("float64").isnull() & _moment(column).isnull()
+    for form, words in OTHER_FORMS.items():
+        if column.re_search(form).mean(where=unread).execute() >= MOSTLY:
+            return f"; they look like {words}"
+    return ""
 
 
 def _cast(column: Column, kind: dt.DataType) -> Column:
+    if kind == MOMENT:
+        return _days(column)
     # By way of float64, so that the text '3.0' can be the whole number 3.
     return column.cast("float64").cast(kind) if kind.is_numeric() and column.type().is_string() else column.cast(kind)
+
+
+def _days(column: Column) -> Column:
+    """Days since 1970-01-01 in UTC, float64, of a date, a moment or a text; null for a text that is no date."""
+    moment = _moment(column) if column.type().is_string() else column.cast(MOMENT)
+    return moment.delta(ibis.timestamp("1970-01-01"), unit="microsecond").cast("float64") / DAY
+
+
+def _moment(text: Column) -> Column:
+    """The moment, in UTC, of a text of the form DATE; null for any other, and for days that never were."""
+    # DuckDB reads offsets only after seconds, and heeds them only in moments with a time zone.
+    text = text.re_search(DATE).ifelse(text, ibis.null("string")).re_replace(r"^(.{16})([Z+-].*)$", r"\1:00\2")
+    return text.try_cast(dt.Timestamp("UTC", 6)).cast(MOMENT)
 
 
 def _time_as_moment(table: Table, settings: Prepare) -> dict[str, Column]:

@@ -65,8 +65,10 @@ class _L2(keras.regularizers.L2):
 class Loop:
     """The training of one model, an epoch at a time, by compiled loops."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int):
+    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int, rates: np.ndarray):
+        """`rates` are the learning rates of all steps to come, in place of the optimizer's own."""
         self.model, self.optimizer, self.batch_size = model, optimizer, batch_size
+        self.rates = rates.astype(np.float32)
         self.variables = (model.trainable_variables, model.non_trainable_variables)
         self.state = _values(optimizer.variables)
         self.programs: dict[tuple[int, int], Program] = {}
@@ -79,9 +81,11 @@ class Loop:
         for chosen, batch, steps in self.calls(order):
             places = np.zeros(batch * steps, np.int32)  # those after the last row are not trained on
             places[: len(chosen)] = chosen
+            taken = -(-len(chosen) // batch)
+            rates, self.rates = np.resize(self.rates[:taken], steps), self.rates[taken:]
             # TensorFlow gathers wide rows fast, numpy single numbers.
             parts = [tf.gather(inputs, places), *(tf.constant(column[places]) for column in columns)]
-            arguments = (*values, self.state, *parts, tf.constant(len(chosen)))
+            arguments = (*values, self.state, *parts, tf.constant(rates), tf.constant(len(chosen)))
             *values, self.state, loss = self.program(batch, steps, arguments)(*arguments)
             losses.append(loss)
         for variable, value in zip(chain(*self.variables), chain(*values), strict=True):
@@ -142,9 +146,7 @@ def _description(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> s
             return [names.get(part, part) if isinstance(part, str) else plain(part) for part in value]
         return value
 
-    rule = {key: value for key, value in optimizer.get_config().items() if key != "name"}
-    if isinstance(rule["learning_rate"], float):
-        rule["learning_rate"] = None  # a variable, so an argument of the loop
+    rule = {key: value for key, value in optimizer.get_config().items() if key not in ("name", "learning_rate")}
     rule["decayed"] = [optimizer._use_weight_decay(variable) for variable in model.trainable_variables]
     return json.dumps([plain(architecture), type(optimizer).__name__, rule], default=str)
 
@@ -167,29 +169,33 @@ def _compile(
 ) -> Program:
     """Compile a loop over the first `rows` rows of `steps` batches.
 
-    It takes the values of the trainable, the other and the optimizer's variables, inputs, targets, weights
-    and `rows`, and returns the new values of the three and the sum over the rows of the loss of their batch.
+    It takes the values of the trainable, the other and the optimizer's variables, inputs, targets, weights, a
+    learning rate a step and `rows`, and returns the new values of the three and the sum over the rows of the loss of
+    their batch.
     """
     twin = keras.models.clone_model(model, clone_function=_twin, recursive=True)
-    cross_entropy = keras.losses.BinaryCrossentropy(reduction="sum")
+    rate = next(place for place, one in enumerate(optimizer.variables) if one is optimizer._learning_rate)
 
     def loop(trainable: list, other: list, state: list, *data: tf.Tensor) -> tuple:
-        *parts, rows = data
+        *parts, rates, rows = data
         batches = [tf.reshape(part, (steps, batch, *part.shape[1:])) for part in parts]
 
         def step(index: tf.Tensor, trainable: list, other: list, state: list, total: tf.Tensor) -> tuple:
             inputs, targets, weights = (part[index] for part in batches)
             taken = tf.minimum(batch, rows - index * batch)
-            weights = tf.where(tf.range(batch) < taken, weights, 0)
+            weights = tf.where((tf.range(batch) < taken)[:, tf.newaxis], weights, 0)
             taken = tf.cast(taken, tf.float32)
             with tf.GradientTape() as tape:
                 tape.watch(trainable)
                 outputs, other, penalties = twin.stateless_call(
                     trainable, other, inputs, training=True, return_losses=True
                 )
-                # Keras divides by the rows of the batch, whatever their weights.
-                loss = cross_entropy(targets, outputs, weights) / taken + sum(penalties)
+                # Of each output by itself, as of several networks. Keras divides by the rows, whatever their weights.
+                targets = tf.broadcast_to(targets, outputs.shape)
+                losses = keras.losses.binary_crossentropy(targets[..., tf.newaxis], outputs[..., tf.newaxis])
+                loss = tf.reduce_sum(losses * weights) / taken + sum(penalties)
             gradients = tape.gradient(loss, trainable)
+            state = [*state[:rate], rates[index], *state[rate + 1 :]]
             trainable, state = optimizer.stateless_apply(state, gradients, trainable)
             return index + 1, trainable, other, state, total + loss * taken
 

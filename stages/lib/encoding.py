@@ -1,4 +1,4 @@
-"""From a session's features to the network's inputs: imputed, one-hot and standardised, as the training rows say."""
+"""From a session's features to the network's inputs, as the training rows say."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,21 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from stages.lib.files import InputError, write_json
+from stages.lib.params import Encoding
 
 RARE, MISSING = "(rare)", "(missing)"
+FARTHEST = 3.0  # normal scores beyond are as far
+KNOTS = 256  # of a normal score, at most
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number: missing values are the training median; `indicator` adds a second block column that marks them."""
+    """A number: missing values are the training median; `indicator` adds a column that marks them.
+
+    Its code is standardised by `mean` and `scale`. Where there are `knots`, codes, the input is not the code but a
+    line between the `scores` that belong to them. `edges` are codes too: between two of them another input rises
+    from 0 to 1.
+    """
 
     name: str
     median: float
     mean: float
     scale: float
     indicator: bool
+    knots: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Fitted on training rows by `fit`; gives float32 inputs with zero mean and unit variance on those rows."""
+    """Fitted on training rows by `fit`; gives float32 inputs, less their `mean` on those rows, and over `scale`."""
 
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...]
@@ -46,17 +58,22 @@ class Encoder:
 
     @property
     def names(self) -> list[str]:
-        """The inputs' names, in order: a number by its own, a category by `column=level`."""
-        marks = [f"{number.name}=(missing)" for number in self.numbers if number.indicator]
+        """The inputs' names, in order: a number's own, its parts' `column[part]`, a category's `column=level`."""
+        marks = [f"{number.name}=(missing)" for number in self._marked]
+        parts = [f"{number.name}[{part}]" for number in self.numbers for part in range(1, len(number.edges))]
         levels = [f"{category.name}={level}" for category in self.categories for level in category.levels[1:]]
-        return [number.name for number in self.numbers] + marks + levels
+        return [number.name for number in self.numbers] + marks + parts + levels
 
     @property
     def columns(self) -> list[str]:
         """For each input, the raw column that it comes from."""
-        marks = [number.name for number in self.numbers if number.indicator]
+        parts = [number.name for number in self.numbers for _ in number.edges[1:]]
         levels = [category.name for category in self.categories for _ in category.levels[1:]]
-        return [number.name for number in self.numbers] + marks + levels
+        return [number.name for number in (*self.numbers, *self._marked)] + parts + levels
+
+    @property
+    def _marked(self) -> list[Number]:
+        return [number for number in self.numbers if number.indicator]
 
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Inputs, float32 of shape (rows, inputs)."""
@@ -74,13 +91,17 @@ class Encoder:
         return np.column_stack([values, marks, *places])
 
     def expand(self, codes: np.ndarray) -> np.ndarray:
-        """Inputs, float32 of shape (rows, inputs), from `codes`: categories one-hot, these and the marks standard."""
-        return ((_one_hot(codes, self.categories) - self.mean) / self.scale).astype(np.float32)
+        """Inputs, float32 of shape (rows, inputs), from `codes`: numbers, marks, parts, one-hot categories."""
+        inputs = np.empty((len(codes), len(self.mean)), np.float32)
+        for start, block in _blocks(codes, self.numbers, self.categories):
+            part = slice(start, start + block.shape[1])
+            inputs[:, part] = (block - np.array(self.mean[part])) / self.scale[part]
+        return inputs
 
     @property
     def code_is_category(self) -> np.ndarray:
         """For each column of `codes`, whether it is a mark or a category, not a quantity."""
-        categorical = sum(number.indicator for number in self.numbers) + len(self.categories)
+        categorical = len(self._marked) + len(self.categories)
         return np.arange(len(self.numbers) + categorical) >= len(self.numbers)
 
     def save(self, path: Path) -> None:
@@ -90,44 +111,83 @@ class Encoder:
     def load(cls, path: Path) -> "Encoder":
         state = json.loads(path.read_text(encoding="utf-8"))
         return cls(
-            tuple(Number(**number) for number in state["numbers"]),
+            tuple(
+                Number(**{name: tuple(value) if isinstance(value, list) else value for name, value in number.items()})
+                for number in state["numbers"]
+            ),
             tuple(Category(category["name"], tuple(category["levels"])) for category in state["categories"]),
             tuple(state["mean"]),
             tuple(state["scale"]),
         )
 
 
-def fit(features: pd.DataFrame, rare_share: float) -> Encoder:
-    """The encoder of these training rows; levels with less than `rare_share` of them are RARE."""
+def fit(features: pd.DataFrame, settings: Encoding) -> Encoder:
+    """The encoder of these training rows.
+
+    numbers: standard, or quantile: the normal score of a value's rank among them, within ±3. bins: beside it the
+    number's piecewise-linear encoding in so many parts (Gorishniy, Rubachev & Babenko 2022, "On Embeddings for
+    Numerical Features in Tabular Deep Learning"), cut at its values where they are no more, or else at quantiles.
+    Marks and categories are standardised with standard numbers, and only centred with quantiles, as parts are.
+    """
     numeric = [name for name in features if pd.api.types.is_numeric_dtype(features[name])]
-    numbers = tuple(_fit_number(features[name]) for name in numeric)
-    categories = tuple(_fit_category(features[name], rare_share) for name in features if name not in numeric)
-    unscaled = Encoder(numbers, categories, mean=(0.0,), scale=(1.0,))
-    columns = _one_hot(unscaled.codes(features), categories)
-    mean, scale = columns.mean(axis=0), columns.std(axis=0)
-    # Numbers are standard already; the second time would only change the last digits.
+    numbers = tuple(_fit_number(features[name], settings) for name in numeric)
+    categories = tuple(_fit_category(features[name], settings) for name in features if name not in numeric)
+    codes = Encoder(numbers, categories, (), ()).codes(features)
+    mean, scale = [], []
+    for _, block in _blocks(codes, numbers, categories):
+        mean.append(block.mean(axis=0))
+        scale.append(block.std(axis=0) if settings.numbers == "standard" else np.ones(block.shape[1]))
+    mean, scale = np.concatenate(mean), np.concatenate(scale)
+    # Numbers are on their scale already; the second time would only change the last digits.
     mean[: len(numbers)], scale[: len(numbers)] = 0.0, 1.0
     scale[scale == 0] = 1.0
     return Encoder(numbers, categories, tuple(mean.tolist()), tuple(scale.tolist()))
 
 
-def _fit_number(column: pd.Series) -> Number:
+def _fit_number(column: pd.Series, settings: Encoding) -> Number:
     values = column.to_numpy(np.float64)
     missing = np.isnan(values)
     median = float(np.median(values[~missing])) if not missing.all() else 0.0
     values = np.where(missing, median, values)
     # Where all values are the same, the mean's last digit can still leave a deviation.
-    scale = float(values.std()) if values.min() < values.max() else 1.0
-    return Number(column.name, median, float(values.mean()), scale, bool(missing.any()))
+    mean, scale = float(values.mean()), float(values.std()) if values.min() < values.max() else 1.0
+    codes = (values - mean) / scale
+    knots, scores = _normal_scores(codes) if settings.numbers == "quantile" else ((), ())
+    return Number(
+        column.name, median, mean, scale, bool(missing.any()), knots, scores, _edges(codes[~missing], settings.bins)
+    )
 
 
-def _fit_category(column: pd.Series, rare_share: float) -> Category:
+def _normal_scores(codes: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Values, at most KNOTS of them, and the normal score of each one's middle rank."""
+    values, counts = np.unique(codes, return_counts=True)
+    scores = norm.ppf((counts.cumsum() - counts / 2) / len(codes))
+    if len(values) > KNOTS:
+        # Even in scores, not in ranks, which would leave few for the tails.
+        chosen = np.unique(np.searchsorted(scores, np.linspace(scores[0], scores[-1], KNOTS)).clip(max=len(values) - 1))
+        values, scores = values[chosen], scores[chosen]
+    scores = np.clip(scores, -FARTHEST, FARTHEST) if len(values) > 1 else np.zeros(1)
+    return tuple(values.tolist()), tuple(scores.tolist())
+
+
+def _edges(codes: np.ndarray, bins: int) -> tuple[float, ...]:
+    if not bins or not len(codes):
+        return ()
+    values = np.unique(codes)
+    if len(values) > bins:
+        values = np.unique(np.quantile(codes, np.linspace(0, 1, bins + 1)))
+    return tuple(values.tolist()) if len(values) > 1 else ()
+
+
+def _fit_category(column: pd.Series, settings: Encoding) -> Category:
     counts = column.fillna(MISSING).value_counts()
-    rare = counts < rare_share * len(column)
+    # By name where counts tie, so that the order never depends on that of the rows.
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    most = settings.levels if len(order) <= settings.levels else settings.levels - 1
+    kept = {level for level, count in order[:most] if count >= settings.rare_share * len(column)}
     # A level may be called RARE already.
-    kept = counts.groupby(counts.index.where(~rare, RARE)).sum()
-    # Most frequent first, and by name where counts tie, so that the order never depends on that of the rows.
-    ordered = sorted(kept.items(), key=lambda item: (-item[1], item[0]))
+    merged = counts.groupby(counts.index.where(counts.index.isin(kept), RARE)).sum()
+    ordered = sorted(merged.items(), key=lambda item: (-item[1], item[0]))
     return Category(column.name, tuple(level for level, _ in ordered))
 
 
@@ -137,10 +197,22 @@ def _places(column: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
     return np.where(places < 0, unknown, places)
 
 
-def _one_hot(codes: np.ndarray, categories: tuple[Category, ...]) -> np.ndarray:
-    first = codes.shape[1] - len(categories)
-    hot = [codes[:, [first + place]] == np.arange(1, len(category.levels)) for place, category in enumerate(categories)]
-    return np.column_stack([codes[:, :first], *hot])
+def _blocks(codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Category, ...]):
+    """The inputs before they are centred and scaled, some columns at a time, each with the place of the first."""
+    first, start = codes.shape[1] - len(categories), len(numbers)
+    for place, number in enumerate(numbers):
+        code = codes[:, place]
+        yield place, (np.interp(code, number.knots, number.scores) if number.knots else code)[:, np.newaxis]
+    yield start, codes[:, start:first]
+    start = first
+    for place, number in enumerate(numbers):
+        if number.edges:
+            low, high = np.array(number.edges[:-1]), np.array(number.edges[1:])
+            yield start, np.clip((codes[:, [place]] - low) / (high - low), 0, 1)
+            start += len(low)
+    for place, category in enumerate(categories, start=first):
+        yield start, codes[:, [place]] == np.arange(1, len(category.levels))
+        start += len(category.levels) - 1
 
 
 def _require(features: pd.DataFrame, names: list[str]) -> None:

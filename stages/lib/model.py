@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import importance, network, table
+from stages.lib import encoding, importance, network, table
 from stages.lib.backend import keras
 from stages.lib.decision import Decision
 from stages.lib.encoding import Encoder
 from stages.lib.files import InputError, replacing
-from stages.lib.params import Split, TrainBase, Validation
+from stages.lib.params import Recipe, Split, Validation
 from stages.lib.splitting import hold_out
 from stages.lib.table import Sessions
 from stages.lib.training import fit
@@ -71,7 +71,7 @@ class Progress(keras.callbacks.Callback):
 def train(
     sessions: Sessions,
     encoder: Encoder,
-    settings: TrainBase,
+    settings: Recipe,
     by: str,
     seed: int,
     resample: Resample | None = None,
@@ -90,6 +90,7 @@ def train(
     validation = (encoder.expand(codes[held]), targets[held]) if len(held) else None
     inputs, answers = (resample or _as_they_are)(codes[stay], targets[stay], encoder, repeat)
     trained = network.build(settings.network, inputs.shape[1], seed + repeat)
+    weights = network.left_out(len(inputs), settings.network.members, seed + repeat)
     try:
         history = fit(
             trained,
@@ -98,11 +99,12 @@ def train(
             settings.training,
             seed=seed + repeat,
             validation=validation,
+            sample_weight=weights,
             callbacks=callbacks or (),
         )
     except FloatingPointError as error:
-        raise InputError(f"params.yaml: train_base.training: {error}") from None
-    return Model(trained, encoder), history
+        raise InputError(f"params.yaml: training: {error}") from None
+    return Model(network.averaged(trained), encoder), history
 
 
 def _as_they_are(
@@ -114,12 +116,12 @@ def _as_they_are(
 def train_and_predict(
     train_rows: Path,
     test_rows: Path,
-    encoder: Path,
+    encoder: Path | None,
     model: Path,
     predictions: Path,
     importances: Path | None = None,
     *,
-    settings: TrainBase,
+    settings: Recipe,
     split: Split,
     validation: Validation,
     repeats: int,
@@ -128,21 +130,24 @@ def train_and_predict(
 ) -> None:
     """What the stages that train networks have in common.
 
-    Cross-validate on the training rows, to decide by; train on all of them; save the model and what it predicts.
+    Cross-validate on the training rows, to decide by; train on all of them, with the `encoder` that was fitted on
+    them or one fitted now; save the model and what it predicts.
     """
     sessions, test = table.read(train_rows), table.read(test_rows)
     recipe = partial(train, settings=settings, by=split.by, seed=seed, resample=resample)
     judged = cross_validate(
         lambda rows, fitted: recipe(rows, fitted)[0],
         sessions,
-        split,
+        settings.encoding,
+        split.by,
         validation.folds,
         seed,
         look=partial(_falls, seed=seed) if importances else None,
     )
     decision = Decision.fit(validation.recalibrate, judged.targets, judged.probabilities)
     print(f"training on {len(sessions)} rows", flush=True)
-    trained, history = recipe(sessions, Encoder.load(encoder), callbacks=[Progress()])
+    fitted = Encoder.load(encoder) if encoder else encoding.fit(sessions.features, settings.encoding)
+    trained, history = recipe(sessions, fitted, callbacks=[Progress()])
     again = [recipe(sessions, trained.encoder, repeat=number)[0] for number in range(1, repeats + 1)]
     trained.save(model, history, decision)
     decision.write(predictions, test, *[one.predict(test.features) for one in (trained, *again)])

@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.lib.backend import keras
 from stages.lib.files import InputError
 from stages.lib.params import Network
@@ -12,31 +14,68 @@ from stages.lib.params import Network
 EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
-def build(settings: Network, inputs: int, seed: int) -> keras.Sequential:
-    """Dense layers from `inputs` numbers to the probability of a purchase.
+def build(settings: Network, inputs: int, seed: int) -> keras.Model:
+    """Dense layers from `inputs` numbers to the probability of a purchase: outputs (rows, members).
 
-    Kernels start as `settings.initializer` with `seed`, biases at zero; l2 is on the kernels.
+    Kernels start as `settings.initializer` with `seed`, biases at zero; l2 is on the kernels. Each member is a network
+    of its own, with a seed of its own; all are computed at once.
     Raises InputError for an activation or initializer that Keras doesn't know.
     """
     # The second model of a process would get other names for the same layers.
     keras.backend.clear_session()
     layers: list[keras.Layer] = [keras.Input((inputs,), name="inputs")]
     for place, units in enumerate(settings.layers, start=1):
-        layers.append(_dense(settings, units, settings.activation, seed, f"dense_{place}"))
+        layers.append(_dense(settings, units, settings.activation, seed, f"dense_{place}", first=place == 1))
         if settings.dropout:
             layers.append(keras.layers.Dropout(settings.dropout, seed=seed + place, name=f"dropout_{place}"))
-    layers.append(_dense(settings, 1, "sigmoid", seed, "purchase"))
-    return keras.Sequential(layers, name="network")
+    layers.append(_dense(settings, 1, "sigmoid", seed, "purchase", first=False))
+    if settings.members == 1:
+        return keras.Sequential(layers, name="network")
+    built = keras.Sequential([*layers, keras.layers.Reshape((settings.members,), name="members")], name="network")
+    for layer in built.layers:
+        if isinstance(layer, keras.layers.EinsumDense):
+            starts = [_initializer(settings, seed + member) for member in range(settings.members)]
+            layer.kernel.assign(np.stack([start(layer.kernel.shape[1:]) for start in starts]))
+    return built
 
 
-def _dense(settings: Network, units: int, activation: str, seed: int, name: str) -> keras.layers.Dense:
-    return keras.layers.Dense(
-        units,
-        activation=_known(keras.activations, activation, "activation"),
-        kernel_initializer=_known(keras.initializers, settings.initializer, "initializer", {"seed": seed}),
-        kernel_regularizer=keras.regularizers.L2(settings.l2) if settings.l2 else None,
-        name=name,
+def averaged(network: keras.Model) -> keras.Model:
+    """The network whose output is the mean of the members', (rows, 1)."""
+    members = network.output_shape[-1]
+    if members == 1:
+        return network
+    apart = keras.layers.Reshape((members, 1), name="apart")(network.outputs[0])
+    return keras.Model(network.inputs[0], keras.layers.GlobalAveragePooling1D(name="mean")(apart), name="network")
+
+
+def left_out(rows: int, members: int, seed: int) -> np.ndarray | None:
+    """Weights (rows, members) by which each member is trained without another part of the rows; one gets them all."""
+    if members == 1:
+        return None
+    part = np.random.default_rng([seed, members]).permutation(rows) % members
+    return (part[:, np.newaxis] != np.arange(members)).astype(np.float32)
+
+
+def _dense(settings: Network, units: int, activation: str, seed: int, name: str, first: bool) -> keras.Layer:
+    options = {
+        "activation": _known(keras.activations, activation, "activation"),
+        "kernel_regularizer": keras.regularizers.L2(settings.l2) if settings.l2 else None,
+        "name": name,
+    }
+    if settings.members == 1:
+        return keras.layers.Dense(units, kernel_initializer=_initializer(settings, seed), **options)
+    # Keras would take members for a part of the fan-in: kernels are set afterwards.
+    return keras.layers.EinsumDense(
+        "bi,mio->bmo" if first else "bmi,mio->bmo",
+        output_shape=(settings.members, units),
+        bias_axes="mo",
+        kernel_initializer="zeros",
+        **options,
     )
+
+
+def _initializer(settings: Network, seed: int) -> Any:
+    return _known(keras.initializers, settings.initializer, "initializer", {"seed": seed})
 
 
 def _known(module: Any, name: str, kind: str, config: dict[str, Any] | None = None) -> Any:
@@ -46,7 +85,7 @@ def _known(module: Any, name: str, kind: str, config: dict[str, Any] | None = No
         accepted = module.get(name).get_config()
         return module.get({"class_name": name, "config": {key: config[key] for key in config if key in accepted}})
     except (ValueError, TypeError):
-        raise InputError(f"params.yaml: train_base.network.{kind}: Keras knows no '{name}'") from None
+        raise InputError(f"params.yaml: network.{kind}: Keras knows no '{name}'") from None
 
 
 def save(network: keras.Model, path: Path) -> None:

@@ -1,6 +1,7 @@
 """params.yaml as typed, checked, frozen sections."""
 
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,12 @@ def _delimiter(value: str) -> str:
     if value != "auto" and len(value) != 1:
         raise ValueError(f"expected auto or one character, got {value!r}")
     return value
+
+
+def _not_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("expected 2 or more, or 0 for none, got 1")
+    return folds
 
 
 class Section(BaseModel):
@@ -71,6 +78,7 @@ class Prepare(Section):
     drop: list[str]
     categories: list[str]
     numbers: list[str]
+    dates: list[str]
     missing: list[str]
     keys: Keys
     csv: Csv
@@ -80,8 +88,14 @@ class Prepare(Section):
 class Split(Section):
     by: Literal["target", "visitor", "time"]
     test_share: Share
-    rare_share: Annotated[float, Field(ge=0, lt=1)]
     leak_limit: Share
+
+
+class Encoding(Section):
+    numbers: Literal["standard", "quantile"]
+    bins: Annotated[int, Field(ge=0), AfterValidator(_not_one)]
+    levels: Annotated[int, Field(ge=2)]
+    rare_share: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Network(Section):
@@ -90,18 +104,24 @@ class Network(Section):
     l2: NotNegative
     dropout: Annotated[float, Field(ge=0, lt=1)]
     initializer: str
+    members: Count
 
 
 class Training(Section):
     optimizer: str
     learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
+    weight_decay: NotNegative
     batch_size: Count
     epochs: Count
     patience: Annotated[int, Field(ge=0)]
     class_weights: Literal["none", "balanced"]
 
 
-class TrainBase(Section):
+class Recipe(Section):
+    """How a network is made: from the features to its inputs, from these to a probability, and by what training."""
+
+    encoding: Encoding
     network: Network
     training: Training
     validation_share: Annotated[float, Field(ge=0, lt=1)]
@@ -112,22 +132,16 @@ class TrainBase(Section):
             raise ValueError("training.patience needs a validation_share above 0")
         return self
 
-    def at(self, point: dict[str, Any]) -> "TrainBase":
-        """These settings with the values of a grid's point in place of their own, each of which is checked."""
-        sections = {"network": self.network.model_dump(), "training": self.training.model_dump()}
+    def at(self, point: dict[str, Any]) -> "Recipe":
+        """This recipe with the values of a grid's point in place of its own, each of which is checked."""
+        sections = {name: getattr(self, name).model_dump() for name in ("encoding", "network", "training")}
         for name, value in point.items():
             section = next((section for section in sections.values() if name in section), None)
             if section is None:
-                known = ", ".join([*Network.model_fields, *Training.model_fields])
+                known = ", ".join(key for section in sections.values() for key in section)
                 raise ValueError(f"{name}: unknown key; known are {known}")
             section[name] = value
-        return TrainBase.model_validate(self.model_dump() | sections)
-
-
-def _not_one(folds: int) -> int:
-    if folds == 1:
-        raise ValueError("expected 2 or more, or 0 for none, got 1")
-    return folds
+        return Recipe.model_validate(self.model_dump() | sections)
 
 
 Folds = Annotated[int, Field(ge=0), AfterValidator(_not_one)]
@@ -145,6 +159,7 @@ class Validation(Section):
 
 
 class GridSearch(Section):
+    recipe: Literal["train_base", "train_strong"]
     folds: Folds
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
     validation_share: Share
@@ -182,20 +197,22 @@ class Params(Section):
     prepare: Prepare
     split: Split
     validation: Validation
-    train_base: TrainBase
+    train_base: Recipe
     grid_search: GridSearch
     smote_train: SmoteTrain
+    train_strong: Recipe
     train_reference: TrainReference
     evaluate: Evaluate
 
     @model_validator(mode="after")
     def _grid_fits(self) -> "Params":
+        recipe = getattr(self, self.grid_search.recipe)
         for name, values in self.grid_search.grid.items():
             for place, value in enumerate(values):
                 if value in values[:place]:
                     raise ValueError(f"grid_search.grid.{name}: {value!r} stands there twice")
                 try:
-                    self.train_base.at({name: value})
+                    recipe.at({name: value})
                 except ValidationError as error:
                     raise ValueError(f"grid_search.grid: {_one_line(error.errors()[0])}") from None
                 except ValueError as error:
@@ -204,7 +221,7 @@ class Params(Section):
 
 
 def load(*sections: str, path: Path = PARAMS) -> list[Any]:
-    """The named sections of params.yaml, in the order asked for.
+    """The named sections of params.yaml, in the order asked for; a section within one as `train_base.encoding`.
 
     The whole file is checked, so that a slip in a later stage's section shows before the first stage runs.
     Raises InputError, in one line that names the key, for an unknown, missing, wrongly typed or out-of-range key.
@@ -223,7 +240,7 @@ def load(*sections: str, path: Path = PARAMS) -> list[Any]:
         # An unknown key often stands beside the missing one it was meant to be, and says more.
         errors = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         raise InputError(f"{path}: {_one_line(errors[0])}") from None
-    return [getattr(params, section) for section in sections]
+    return [attrgetter(section)(params) for section in sections]
 
 
 def _one_line(error: dict[str, Any]) -> str:

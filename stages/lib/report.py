@@ -17,10 +17,15 @@ from stages.lib.intervals import in_words
 from stages.lib.plots import Dot, Line, Picture
 
 SIMULATED = "data/raw/clicks.parquet"
-NETWORKS = {"base": "study's network", "grid": "grid's winner", "smote": "with SMOTE"}
+NETWORKS = {"base": "study's network", "grid": "grid's winner", "smote": "with SMOTE", "strong": "strong network"}
 REFERENCES = {"logistic": "logistic regression", "trees": "boosted trees"}
 NAMES = NETWORKS | REFERENCES
-IN_A_SENTENCE = {"base": "the study's network", "grid": "the grid's winner", "smote": "the network with SMOTE"}
+IN_A_SENTENCE = {
+    "base": "the study's network",
+    "grid": "the grid's winner",
+    "smote": "the network with SMOTE",
+    "strong": "the strong network",
+}
 SUBJECTS = {"grid": "Tuning by the grid", "smote": "SMOTE"}
 LIBRARIES = (
     "tensorflow", "keras", "talos", "imbalanced-learn", "scikit-learn", "pandas", "numpy", "duckdb", "ibis-framework",
@@ -87,10 +92,17 @@ def references_in_words(scores: Scores, models: list[str]) -> list[str]:
         if change["low"] <= 0:
             continue
         level = [_said(one) for one in NETWORKS if one in models and scores[one]["auc"] >= scores[name]["auc"]]
+        pair = scores.get(f"strong_minus_{name}", {"low": -1, "high": -1})
         sentences.append(
             f"The study's network is beaten by {_said(name)}: the AUC is higher by {number(change['difference'])} "
             f"({number(change['low'])} to {number(change['high'])}). "
-            + (f"The AUC of {' and '.join(level)} is not lower." if level else "No network comes up to that.")
+            + (
+                f"The strong network is not told apart from {_said(name)}."
+                if pair["low"] <= 0 <= pair["high"]
+                else f"The AUC of {' and '.join(level)} is not lower."
+                if level
+                else "No network comes up to that."
+            )
         )
     if present and not sentences:
         sentences = [f"Nothing shows that {' or '.join(map(_said, present))} would beat the study's network."]
@@ -98,14 +110,21 @@ def references_in_words(scores: Scores, models: list[str]) -> list[str]:
 
 
 def comparisons(scores: Scores, models: list[str]) -> list[dict[str, str]]:
-    """What is told of each model against the study's network: a sentence, and the p-value."""
-    changes = {name: scores[f"{name}_minus_base"] for name in models if f"{name}_minus_base" in scores}
+    """What is told of each model against the study's network, and of the strong one against the others.
+
+    A sentence each, and the p-value.
+    """
+    subjects = {
+        f"{name}_minus_base": SUBJECTS.get(name, f"Taking {_said(name)} instead of the study's network")
+        for name in models
+    } | {f"strong_minus_{name}": f"Taking the strong network instead of {_said(name)}" for name in models}
     return [
         {
-            "words": in_words(SUBJECTS.get(name, f"Taking {_said(name)} instead"), change),
+            "words": in_words(subject, change),
             "p_value": "p < 0.001" if change["p_value"] < 0.001 else f"p = {number(change['p_value'])}",
         }
-        for name, change in changes.items()
+        for pair, subject in subjects.items()
+        if (change := scores.get(pair))
     ]
 
 
@@ -142,7 +161,7 @@ def pictures(metrics: Path, models: list[str], scores: Scores, grid: pd.DataFram
         figures["loss"] = plots.losses(networks)
     if grid is not None:
         figures["grid"] = plots.grid(grid)
-    for name in ("base", "grid"):
+    for name in ("base", "grid", "strong"):
         path = metrics / "importance" / f"{name}.csv"
         # Without validation folds there are none.
         if name in models and path.exists() and (falls := _importances(path, styles[name])):

@@ -1,9 +1,12 @@
 """Any file of rows, csv, csv.gz or parquet, as an Ibis table on embedded DuckDB."""
 
+import codecs
+import contextlib
 import csv
 import gzip
 import zlib
 from pathlib import Path
+from typing import TextIO
 
 import duckdb
 import ibis
@@ -71,7 +74,10 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
             "SELECT line, error_type, error_message FROM reject_errors ORDER BY line"
         ).fetchall()
     except duckdb.Error as error:
-        raise InputError(f"{path}: not readable as {settings.encoding} csv: {first_line(error)}") from None
+        # DuckDB's line about ends of lines says nothing of them.
+        mixed = "state machine" in str(error) and _has_mixed_line_ends(path, settings)
+        why = "its lines end in more than one way; save it with LF alone" if mixed else first_line(error)
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {why}") from None
     if rejects:
         _judge_rejects(path, settings, rejects, lines=table.count().execute() + 1)
     return table
@@ -79,10 +85,14 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
 
 def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
     """The delimiter, by default the one that cuts the first line into most names, and the names."""
-    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding=settings.encoding.replace("utf-8", "utf-8-sig"), newline="") as file:
+        with _opened(path, settings, newline="") as file:
+            # DuckDB would find no line in it.
+            if settings.encoding == "utf-16" and file.buffer.peek(2).startswith(codecs.BOM_UTF16_BE):
+                raise InputError(f"{path}: big-endian utf-16, which is not read; save it as utf-8")
             line = file.readline().rstrip("\r\n")
+            if "\0" in line:
+                raise UnicodeError("it holds NUL, as utf-16 does")
         candidates = ",;\t|" if settings.delimiter == "auto" else settings.delimiter
         cut = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in candidates}
     except UnicodeError as error:
@@ -95,6 +105,21 @@ def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
     if not names:
         raise InputError(f"{path}: the first line is empty; expected the columns' names")
     return delimiter, names
+
+
+def _opened(path: Path, settings: Csv, newline: str | None) -> TextIO:
+    opened = gzip.open if path.suffix == ".gz" else open
+    return opened(path, "rt", encoding=settings.encoding.replace("utf-8", "utf-8-sig"), newline=newline)
+
+
+def _has_mixed_line_ends(path: Path, settings: Csv) -> bool:
+    """Whether there are lines that end in CRLF and others in LF; what can't be decoded counts as no line."""
+    with (
+        _opened(path, settings, newline=None) as file,
+        contextlib.suppress(UnicodeError, OSError, EOFError, zlib.error),
+    ):
+        return any(isinstance(file.newlines, tuple) for _ in file)
+    return False
 
 
 def _check_repeated(path: Path, names: list[str]) -> None:

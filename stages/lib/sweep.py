@@ -18,7 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from stages.lib.files import InputError
-from stages.lib.params import TrainBase
+from stages.lib.params import Encoding, Recipe
 
 POINTS_A_SHARD = 10
 JUDGE = "val_auc"
@@ -42,6 +42,9 @@ class Rows:
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.inputs, self.targets, self.validation_inputs, self.validation_targets
+
+
+Folds = dict[Encoding, list[Rows]]  # the same folds, by how they are encoded
 
 
 def points(grid: Grid) -> list[Point]:
@@ -79,7 +82,7 @@ def _load() -> None:
     import stages.lib.model  # noqa: F401
 
 
-def walk(pool: Pool, grid: Grid, base: TrainBase, folds: list[Rows], seed: int, checkpoints: Path) -> pd.DataFrame:
+def walk(pool: Pool, grid: Grid, base: Recipe, folds: Folds, seed: int, checkpoints: Path) -> pd.DataFrame:
     """Train at every point of the grid, once a fold: a row a point, in the grid's order, with last epochs' figures.
 
     With several folds these are means, and beside that of the AUC stands its standard error, the folds' deviation
@@ -95,13 +98,13 @@ def walk(pool: Pool, grid: Grid, base: TrainBase, folds: list[Rows], seed: int, 
         if other != folder:
             shutil.rmtree(other)
     shards = _shards(grid)
-    first = folds[0]
+    first, *others = next(iter(folds.values()))
     print(
-        f"{len(wanted)} points, {len(folds)} {'folds' if len(folds) > 1 else 'part held out'}, "
+        f"{len(wanted)} points, {len(others) + 1} {'folds' if others else 'part held out'}, "
         f"{len(first.inputs)} rows each, judged by {len(first.validation_inputs)}", flush=True
     )  # fmt: skip
     work = (
-        delayed(_walk_shard)(shard, wanted, base, folds, seed, folder / f"{number:04}")
+        delayed(_walk_shard)(shard, wanted, base, _needed(folds, base, shard), seed, folder / f"{number:04}")
         for number, shard in enumerate(shards)
     )
     found = pd.concat(pool(work), ignore_index=True)
@@ -141,19 +144,18 @@ def _shards(grid: Grid) -> list[Grid]:
     return [shard | {"learning_rate": part} for shard in shards for part in parts]
 
 
-def _walk_shard(
-    shard: Grid, wanted: list[Point], base: TrainBase, folds: list[Rows], seed: int, folder: Path
-) -> pd.DataFrame:
+def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, seed: int, folder: Path) -> pd.DataFrame:
     """What talos found for the points of `shard`, in a worker process."""
     from talos import Scan
 
     # talos is handed the numbers of the folds, not their rows, which it would hash several times a round.
     def train(numbers, same_numbers, x_val, y_val, point):
-        by_fold = pd.DataFrame([_figures(folds[number], base.at(point), seed) for number in numbers])
+        settings = base.at(point)
+        by_fold = pd.DataFrame([_figures(folds[settings.encoding][number], settings, seed) for number in numbers])
         figures = by_fold.mean().to_dict() | {STANDARD_ERROR: by_fold[JUDGE].sem(skipna=False)}
         if by_fold.isna().any(axis=None):
             figures |= dict.fromkeys((*FIGURES, STANDARD_ERROR), float("nan"))
-        auc = f"{figures[JUDGE]:.4f}" + (f" ± {figures[STANDARD_ERROR]:.4f}" if len(folds) > 1 else "")
+        auc = f"{figures[JUDGE]:.4f}" + (f" ± {figures[STANDARD_ERROR]:.4f}" if len(numbers) > 1 else "")
         print(
             f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {auc}  val_loss "
             f"{figures['val_loss']:.4f}  after {figures['epochs_trained']:.0f} epochs", flush=True
@@ -161,7 +163,7 @@ def _walk_shard(
         return figures
 
     def scan(resume: bool) -> Any:
-        numbers = np.arange(len(folds))
+        numbers = np.arange(len(next(iter(folds.values()))))
         return Scan(
             x=numbers,
             y=numbers,
@@ -192,13 +194,18 @@ def _walk_shard(
     return result.data
 
 
-def _figures(rows: Rows, settings: TrainBase, seed: int) -> dict[str, float]:
+def _needed(folds: Folds, base: Recipe, shard: Grid) -> Folds:
+    return {encoded: folds[encoded] for encoded in {base.at(point).encoding: None for point in points(shard)}}
+
+
+def _figures(rows: Rows, settings: Recipe, seed: int) -> dict[str, float]:
     """The last epoch's figures of a network trained on one fold."""
     from stages.lib import network
     from stages.lib.training import fit
 
     # talos seeds each round anew; here every point starts from the same weights and sees the same batches.
     built = network.build(settings.network, rows.inputs.shape[1], seed)
+    weights = network.left_out(len(rows.inputs), settings.network.members, seed)
     try:
         history = fit(
             built,
@@ -207,6 +214,7 @@ def _figures(rows: Rows, settings: TrainBase, seed: int) -> dict[str, float]:
             settings.training,
             seed=seed,
             validation=(rows.validation_inputs, rows.validation_targets),
+            sample_weight=weights,
             validation_freq=1 if settings.training.patience else settings.training.epochs,
         )
     except FloatingPointError:
@@ -224,8 +232,8 @@ def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
     return point | {name: row[name] for name in figures} | {"epochs": row["epochs_trained"]}
 
 
-def _fingerprint(grid: Grid, base: TrainBase, folds: list[Rows], seed: int) -> str:
-    content = hashlib.sha256(repr((grid, base, seed)).encode())
-    for array in (array for rows in folds for array in rows.arrays()):
+def _fingerprint(grid: Grid, base: Recipe, folds: Folds, seed: int) -> str:
+    content = hashlib.sha256(repr((grid, base, seed, [*folds])).encode())
+    for array in (array for parts in folds.values() for rows in parts for array in rows.arrays()):
         content.update(np.ascontiguousarray(array))
     return content.hexdigest()[:16]

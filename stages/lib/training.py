@@ -32,17 +32,17 @@ def fit(
     Callbacks are called at the begin and end of training and of epochs, not of batches.
 
     Args:
-        model: sequential or functional, built, not compiled, ending in one sigmoid, of layers which can be
-            created from their configuration.
+        model: sequential or functional, built, not compiled, ending in one sigmoid or, as several networks with a
+            loss each, in more, of layers which can be created from their configuration.
         inputs: (rows, features).
         targets: (rows,) or (rows, 1), 0 or 1.
         validation: inputs and targets of rows to evaluate after each epoch.
         validation_freq: epochs from one evaluation to the next, where not all are wanted.
-        sample_weight: (rows,), multiplied by the class weights if there are any.
+        sample_weight: (rows,) or (rows, outputs), multiplied by the class weights if there are any.
 
     Returns:
-        For each epoch `loss`, with regularisation and as each batch was met; for each evaluation `val_loss`, with
-        regularisation, and `val_auc`.
+        For each epoch `loss`, with regularisation and as each batch was met, summed over outputs; for each evaluation
+        `val_loss`, with regularisation, and `val_auc`, of the outputs' mean.
 
     Raises:
         InputError: Keras knows no such optimizer.
@@ -58,8 +58,7 @@ def fit(
     if not model.built:
         raise ValueError("the model is not built: start it with an Input")
     _seed_dropout(model, seed)
-    optimizer = _optimizer(settings.optimizer, settings.learning_rate, model)
-    loop = Loop(model, optimizer, settings.batch_size)
+    loop = Loop(model, _optimizer(settings, model), settings.batch_size, _rates(settings, len(inputs)))
     if settings.patience:
         stop = keras.callbacks.EarlyStopping("val_loss", 0, settings.patience, mode="min", restore_best_weights=True)
         callbacks = [*callbacks, stop]
@@ -83,12 +82,14 @@ def fit(
 
 
 def _weights(targets: np.ndarray, class_weights: str, sample_weight: np.ndarray | None) -> np.ndarray:
-    """One weight a row; `balanced` gives both classes the same sum."""
+    """Weights, (rows, 1) or (rows, outputs); `balanced` gives both classes the same sum."""
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, float)
+    weights = weights.reshape(len(weights), -1)
     if class_weights == "balanced":
         labels = np.ravel(targets).astype(int)
         counts = np.bincount(labels, minlength=2)
-        weights = weights * (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)))[labels]
+        balance = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        weights = weights * balance[labels][:, np.newaxis]
     return weights
 
 
@@ -107,14 +108,24 @@ def _seed_dropout(model: keras.Model, seed: int) -> None:
             variable.assign([np.random.default_rng([seed, index, 1]).integers(2**31), 0])
 
 
-def _optimizer(name: str, learning_rate: float, model: keras.Model) -> keras.optimizers.Optimizer:
+def _optimizer(settings: Training, model: keras.Model) -> keras.optimizers.Optimizer:
     try:
-        kind = type(keras.optimizers.get(name))
+        kind = type(keras.optimizers.get(settings.optimizer))
     except ValueError:
-        raise InputError(f"params.yaml: train_base.training.optimizer: Keras knows no '{name}'") from None
-    optimizer = functional(kind)(learning_rate=learning_rate)
+        raise InputError(f"params.yaml: training.optimizer: Keras knows no '{settings.optimizer}'") from None
+    # AdamW takes no None, and others would do for 0 what they need not.
+    decay = settings.weight_decay if settings.weight_decay or kind is keras.optimizers.AdamW else None
+    optimizer = functional(kind)(learning_rate=settings.learning_rate, weight_decay=decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _rates(settings: Training, rows: int) -> np.ndarray:
+    """The learning rate of each step; cosine as `keras.optimizers.schedules.CosineDecay` over all epochs."""
+    done = np.linspace(0, 1, settings.epochs * -(-rows // settings.batch_size), endpoint=False)
+    down = 0.5 * (1 + np.cos(np.pi * done)) if settings.schedule == "cosine" else np.ones_like(done)
+    return settings.learning_rate * down
 
 
 def _evaluate(model: keras.Model, inputs: tf.Tensor, targets: np.ndarray) -> dict[str, float]:
@@ -122,7 +133,7 @@ def _evaluate(model: keras.Model, inputs: tf.Tensor, targets: np.ndarray) -> dic
     loss, outputs = 0.0, []
     for start in range(0, len(inputs), VALIDATION_ROWS):
         part = slice(start, start + VALIDATION_ROWS)
-        outputs.append(model(inputs[part], training=False))
+        outputs.append(tf.reduce_mean(model(inputs[part], training=False), axis=1, keepdims=True))
         loss += float(cross_entropy(targets[part], outputs[-1]))
     loss = loss / len(inputs) + float(sum(model.losses))
     auc = roc_auc_score(targets, np.concatenate(outputs)) if np.isfinite(loss) else np.nan

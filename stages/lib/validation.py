@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from stages.lib import encoding
 from stages.lib.encoding import Encoder
-from stages.lib.params import Split
+from stages.lib.params import Encoding
 from stages.lib.splitting import folds
 from stages.lib.table import Sessions
 
@@ -34,18 +34,18 @@ class HeldOut:
 
 
 def cross_validate(
-    fit: Fit, sessions: Sessions, split: Split, count: int, seed: int, look: Look | None = None
+    fit: Fit, sessions: Sessions, encoded: Encoding, by: str, count: int, seed: int, look: Look | None = None
 ) -> HeldOut:
     """Train on all folds but one, `count` times, and predict that one; with a `count` of 0 nothing is held out.
 
-    Everything is fitted anew for each fold, the encoder too. `look` is called with each fold's predictor and the
-    rows it was not trained on.
+    Folds are made as `by` says. Everything is fitted anew for each, the encoder too. `look` is called with each
+    fold's predictor and the rows it was not trained on.
     """
     targets, probabilities, looked = [np.empty(0, int)], [np.empty(0, np.float32)], {}
-    parts = folds(sessions, split.by, count, seed) if count else []
+    parts = folds(sessions, by, count, seed) if count else []
     for number, (stay, held) in enumerate(parts, start=1):
         rest, part = sessions.take(stay), sessions.take(held)
-        predictor = fit(rest, encoding.fit(rest.features, split.rare_share))
+        predictor = fit(rest, encoding.fit(rest.features, encoded))
         targets.append(part.column("target").to_numpy())
         probabilities.append(predictor.predict(part.features))
         print(f"fold {number}/{count}  AUC {roc_auc_score(targets[-1], probabilities[-1]):.4f}", flush=True)
