@@ -25,6 +25,8 @@ lock: .venv/ready   ## pin all versions anew, from pyproject.toml
 		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --group test --constraints requirements.txt --output-file requirements-test.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --group benchmark --constraints requirements.txt --output-file requirements-benchmark.txt
 
 clean:         ## remove .venv
 	rm -rf .venv

@@ -358,6 +358,7 @@ def prepared(log, drop):
         drop=drop,
         categories=[],
         numbers=[],
+        dates=[],
         missing=[],
         keys=Keys(session=None, visitor=None, time=None),
         csv=Csv(delimiter="auto", encoding="utf-8", cut_off="error"),
