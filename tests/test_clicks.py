@@ -3,7 +3,7 @@
 import csv
 import math
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow as pa
@@ -306,6 +306,7 @@ WRITTEN = {
     "seconds, 32 bits": lambda time: pa.scalar(seconds(time), pa.int32()),
     "seconds, text": lambda time: str(seconds(time)),
     "milliseconds, text": lambda time: str(seconds(time) * 1000),
+    "with an offset, text": lambda time: time.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=-7))).isoformat(),
     "with a zone": lambda time: time.replace(tzinfo=UTC),
 }
 

@@ -135,8 +135,9 @@ def test_keys_are_neither_numbers_nor_categories(prepared):
             [f"2020-01-01T08:00:{place:02}.25Z" for place in range(ROWS)],
             pd.Timestamp("2020-01-01 08:00:00.25"),
         ),
+        ([f"2020-01-02T00:{place:02}:00+02:00" for place in range(ROWS)], pd.Timestamp("2020-01-01 22:00")),
     ],
-    ids=["whole numbers", "numbers", "days", "times", "ISO times"],
+    ids=["whole numbers", "numbers", "days", "times", "ISO times", "with an offset"],
 )
 def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(prepared, values, first):
     times = prepared(frame(at=values), **{"prepare.keys.time": "at"}).column("time")

@@ -11,6 +11,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table, Value
 
+from stages.lib import moments
 from stages.lib.files import InputError
 from stages.lib.params import Clicks
 
@@ -111,7 +112,8 @@ def _moment(column: Value) -> Value:
     if column.type().is_string():
         # All columns of a csv are text. So many digits are no date such as 20191001.
         digits = column.re_search(r"^\d{10}(\d{3})?$").ifelse(column, ibis.null("string"))
-        moment = moment.coalesce(_since_1970(digits))
+        # Offsets are heeded where they stand as in ISO 8601; the cast would drop them.
+        moment = moments.of_text(column).coalesce(moment, _since_1970(digits))
     return moment
 
 

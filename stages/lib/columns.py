@@ -9,18 +9,16 @@ import ibis.expr.datatypes as dt
 from ibis import _
 from ibis.expr.types import Column, Table
 
+from stages.lib import moments
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
 
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 CLASSES = {"1": 1, "true": 1, "yes": 1, "y": 1, "0": 0, "false": 0, "no": 0, "n": 0, "1.0": 1, "0.0": 0}
-# ISO 8601: a day, or a day and a time, with an offset from UTC or without.
-DATE = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?$"
 OTHER_FORMS = {
     r"^(\d{4}[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-](\d{4}|\d\d))([T ,].*)?$": "dates; write them as YYYY-MM-DD",
     r"^[+-]?(\d+|\d{1,3}([., ']\d{3})+)([.,]\d+)?$": "numbers; write them with a decimal point alone, as 1234.56",
 }
-MOMENT = dt.Timestamp(scale=6)
 DAY = 86_400 * 10**6  # microseconds
 MOSTLY = 0.9
 NAMES_ROWS = 0.5
@@ -73,7 +71,7 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
     return table, [f"left out the index column '{name}'" for name in indices] + [
         f"column '{name}': {_no_dates(profiles[name])}; they are missing"
         for name, kind in kinds.items()
-        if kind == MOMENT and profiles[name].not_a_date is not None
+        if kind == moments.MOMENT and profiles[name].not_a_date is not None
     ]
 
 
@@ -116,7 +114,7 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
             questions[f"integers {place}"] = ((number % 1 == 0) & (number.abs() < EXACT)).sum()
         if text:
             questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
-            moment = _moment(column)
+            moment = moments.of_text(column)
             questions[f"dates {place}"] = moment.notnull().sum()
             questions[f"not_a_date {place}"] = column.min(where=column.notnull() & moment.isnull())
     answers = table.aggregate(**questions).to_pyarrow().to_pylist()[0]
@@ -200,7 +198,7 @@ def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.D
     # A column that is nearly all dates or numbers is meant as such: what is none in it is a mistake, not a level.
     dates = counts.dates >= MOSTLY * counts.present and name not in settings.numbers
     if moment or name in settings.dates or (given.is_string() and dates):
-        return MOMENT if moment else _date(name, given, counts, settings)
+        return moments.MOMENT if moment else _date(name, given, counts, settings)
     if given.is_string() and counts.numbers < MOSTLY * counts.present and name not in settings.numbers:
         return _category(name, counts, drop, column)
     if counts.numbers < counts.present and not given.is_boolean():
@@ -233,7 +231,7 @@ def _date(name: str, given: dt.DataType, counts: Profile, settings: Prepare) -> 
             f"column '{name}': {_no_dates(counts)}; name it in prepare.missing, or the column in prepare.dates (then "
             "they are missing) or prepare.categories"
         )
-    return MOMENT
+    return moments.MOMENT
 
 
 def _no_dates(counts: Profile) -> str:
@@ -242,7 +240,7 @@ def _no_dates(counts: Profile) -> str:
 
 def _how_to_write(column: Column) -> str:
     """What to do about texts that are dates or numbers in a form that can mean two things, such as 1,234; else ''."""
-    unread = column.try_cast("float64").isnull() & _moment(column).isnull()
+    unread = column.try_cast("float64").isnull() & moments.of_text(column).isnull()
     for form, words in OTHER_FORMS.items():
         if column.re_search(form).mean(where=unread).execute() >= MOSTLY:
             return f"; they look like {words}"
@@ -250,7 +248,7 @@ def _how_to_write(column: Column) -> str:
 
 
 def _cast(column: Column, kind: dt.DataType) -> Column:
-    if kind == MOMENT:
+    if kind == moments.MOMENT:
         return _days(column)
     # By way of float64, so that the text '3.0' can be the whole number 3.
     return column.cast("float64").cast(kind) if kind.is_numeric() and column.type().is_string() else column.cast(kind)
@@ -258,15 +256,8 @@ def _cast(column: Column, kind: dt.DataType) -> Column:
 
 def _days(column: Column) -> Column:
     """Days since 1970-01-01 in UTC, float64, of a date, a moment or a text; null for a text that is no date."""
-    moment = _moment(column) if column.type().is_string() else column.cast(MOMENT)
+    moment = moments.of_text(column) if column.type().is_string() else column.cast(moments.MOMENT)
     return moment.delta(ibis.timestamp("1970-01-01"), unit="microsecond").cast("float64") / DAY
-
-
-def _moment(text: Column) -> Column:
-    """The moment, in UTC, of a text of the form DATE; null for any other, and for days that never were."""
-    # DuckDB reads offsets only after seconds, and heeds them only in moments with a time zone.
-    text = text.re_search(DATE).ifelse(text, ibis.null("string")).re_replace(r"^(.{16})([Z+-].*)$", r"\1:00\2")
-    return text.try_cast(dt.Timestamp("UTC", 6)).cast(MOMENT)
 
 
 def _time_as_moment(table: Table, settings: Prepare) -> dict[str, Column]:
@@ -274,10 +265,12 @@ def _time_as_moment(table: Table, settings: Prepare) -> dict[str, Column]:
     name = settings.keys.time
     if not name or not table[name].type().is_string():
         return {}
-    for kind in ("float64", "timestamp(6)"):
-        moments = table[name].try_cast(kind)
-        if not (unreadable := moments.isnull().sum().execute()):
-            return {name: moments}
+    for times in (
+        table[name].try_cast("float64"),
+        moments.of_text(table[name]).coalesce(table[name].try_cast(moments.MOMENT)),
+    ):
+        if not (unreadable := times.isnull().sum().execute()):
+            return {name: times}
     raise InputError(
         f"key '{name}' (prepare.keys.time): {unreadable} rows without a readable time; expected all as numbers, or "
         "all as 2020-01-31 or 2020-01-31 23:59:59"
