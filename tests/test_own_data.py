@@ -65,7 +65,7 @@ def test_real_data_by_params_alone(name, tmp_path):
         "validation.folds": 2,
     }
     project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **training)
-    output = project.dvc("repro", "evaluate")
+    output = project.dvc("repro", "report")
     assert "Running stage 'simulate'" not in output
     assert ("is cut off and was dropped" in output) == (name == "rees46_2019_oct_sample.csv")
     scores = project.scores()

@@ -13,13 +13,15 @@ SMALL = {
     "simulate.sessions": 1500,
     "simulate.purchases": 150,
     "train_base.training.epochs": 2,
+    "train_strong.network.members": 2,
     "grid_search.grid": {"learning_rate": [0.0001, 0.001], "batch_size": [64]},
     "grid_search.folds": 2,
     "validation.folds": 2,
     "validation.recalibrate": "sigmoid",
     "evaluate.repeats": 1,
 }
-MODELS = ("base", "grid", "smote", "logistic", "trees")
+NETWORKS = ("base", "grid", "smote", "strong")
+MODELS = (*NETWORKS, "logistic", "trees")
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +51,7 @@ def test_the_scores_of_all_models_are_metrics(project):
 
 def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
     decisions = json.loads(project.file("metrics/decisions.json"))
-    for model in ("base", "grid", "smote"):
+    for model in NETWORKS:
         threshold = json.loads(project.file(f"models/{model}/decision.json"))["threshold"]
         assert decisions[model]["threshold"] == pytest.approx(threshold, abs=1e-6)
         predicted = table.read(project.folder / f"data/predictions/{model}.parquet")
@@ -58,7 +60,7 @@ def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
 
 
 def test_every_column_has_its_importance(project):
-    for model in ("base", "grid"):
+    for model in ("base", "grid", "strong"):
         lines = project.file(f"metrics/importance/{model}.csv").decode().splitlines()
         assert lines[0] == "column,importance,se" and len(lines) == 1 + 95
 
@@ -88,7 +90,7 @@ def test_a_saved_model_gives_exactly_the_saved_predictions_in_a_new_process(proj
         "from pathlib import Path; from stages.lib import table\n"
         "from stages.lib.decision import Decision; from stages.lib.model import Model\n"
         "test = table.read(Path('data/split/test.parquet'))\n"
-        "for name in ('base', 'grid', 'smote'):\n"
+        f"for name in {NETWORKS}:\n"
         "    saved = table.read(Path(f'data/predictions/{name}.parquet')).column('probability').to_numpy()\n"
         "    raw = Model.load(Path(f'models/{name}')).predict(test.features)\n"
         "    decision = Decision.load(Path(f'models/{name}/decision.json'))\n"
