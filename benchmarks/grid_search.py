@@ -23,6 +23,7 @@ import pandas as pd
 import yaml
 
 from benchmarks import step
+from stages.grid_search import judged_rows
 from stages.lib import params, sweep
 
 ROOT = Path(__file__).parents[1]
@@ -89,8 +90,6 @@ def main() -> None:
 
 
 def compare(folder: Path, points: int | None, runs: int) -> None:
-    from stages.grid_search import judged_rows
-
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     document["grid_search"]["folds"] = document["validation"]["folds"] = 0  # as in the study
     if points:
@@ -98,7 +97,7 @@ def compare(folder: Path, points: int | None, runs: int) -> None:
         document["grid_search"]["grid"]["learning_rate"] = rates[-max(1, points // 2) :]
     (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     search, split, seed, base = params.load("grid_search", "split", "seed", "train_base", path=folder / "params.yaml")
-    (rows,) = judged_rows(SPLIT[0], search, split, seed)
+    ((rows,),) = judged_rows(SPLIT[0], search, base, split, seed).values()
     np.savez(folder / "rows.npz", **vars(rows))
 
     outputs = ["model", "predictions.parquet", "importances.csv", "grid.csv"]

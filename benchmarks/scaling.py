@@ -24,14 +24,13 @@ def rows(most: int) -> pd.DataFrame:
     """Seconds of an epoch of the study's network, and what that makes a step, by rows."""
     from stages.lib import training
 
+    (base,) = params.load("train_base", path=ROOT / "params.yaml")
+    settings = base.at({"batch_size": 24, "epochs": 3}).training
     found = []
     for count in (50_000, 150_000, 500_000, 1_500_000, 5_000_000):
         if count > most:
             break
         inputs, targets = step.synthetic(count)
-        settings = params.Training(
-            optimizer="adam", learning_rate=0.00005, batch_size=24, epochs=3, patience=0, class_weights="none"
-        )
         clock = step._Clock()
         training.fit(step.network(), inputs, targets, settings, seed=1, callbacks=[clock])
         seconds = median(clock.seconds[1:])
@@ -53,7 +52,7 @@ def points(most: int) -> pd.DataFrame:
             joblib.cpu_count = lambda workers=workers: workers
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder, sweep.workers(grid) as pool:
-                sweep.walk(pool, grid, base.at({"epochs": 1}), [judged], 1, Path(folder))
+                sweep.walk(pool, grid, base.at({"epochs": 1}), {base.encoding: [judged]}, 1, Path(folder))
             found.append({"points": count, "processes": workers, "seconds": time.perf_counter() - start})
     return pd.DataFrame(found)
 

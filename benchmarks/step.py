@@ -12,14 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from stages.lib import training
+from stages.lib import params, training
 from stages.lib.backend import keras, tf
-from stages.lib.params import Training
 
+ROOT = Path(__file__).parents[1]
 ROWS, FEATURES, HIDDEN = 28_755, 125, (80, 40, 10)
 L2, LEARNING_RATE = 0.01, 5e-5
 
@@ -125,9 +126,8 @@ def measure(batch_size: int, runs: int) -> dict[str, float]:
     inputs, targets = synthetic()
     steps = -(-len(inputs) // batch_size)
     floor = run_bare_loop(inputs, targets, batch_size)
-    settings = Training(
-        optimizer="adam", learning_rate=LEARNING_RATE, batch_size=batch_size, epochs=6, patience=0, class_weights="none"
-    )
+    (base,) = params.load("train_base", path=ROOT / "params.yaml")
+    settings = base.at({"learning_rate": LEARNING_RATE, "batch_size": batch_size, "epochs": 6}).training
     fit, ours, bare, first = [], [], [], []
     for _ in range(runs):
         command = [sys.executable, "-m", "benchmarks.step", "--fit", str(batch_size)]
