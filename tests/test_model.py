@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import standard
+from conftest import as_sessions, sessions_frame, standard
 
-from stages.lib import encoding, network
+from stages.lib import encoding, network, params
 from stages.lib.backend import keras
 from stages.lib.calibration import Recalibration
 from stages.lib.decision import Decision
 from stages.lib.files import InputError
-from stages.lib.model import Model
+from stages.lib.model import Model, train
 from stages.lib.params import Network
 
 STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal", members=1)
@@ -99,7 +99,7 @@ def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path, fea
     program = """
 import sys, numpy, pandas
 from pathlib import Path
-from stages.lib.model import Model
+from stages.lib.model import Model, train
 folder = Path(sys.argv[1])
 features = pandas.read_parquet(folder / "features.parquet")
 numpy.save(folder / "p.npy", Model.load(folder / "model").predict(features))
@@ -107,3 +107,33 @@ numpy.save(folder / "p.npy", Model.load(folder / "model").predict(features))
     subprocess.run([sys.executable, "-c", program, tmp_path], cwd=Path(__file__).parents[1], check=True)
     assert (np.load(tmp_path / "p.npy") == model.predict(features)).all()
     assert (tmp_path / "model" / "history.csv").read_text() == "epoch,loss\n1,0.500000\n2,0.250000\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("numbers", ["standard", "quantile"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_every_combination_of_a_recipe_trains_stops_early_and_is_saved_as_the_same_bytes(
+    members, numbers, optimizer, tmp_path
+):
+    sessions = as_sessions(sessions_frame(400), buys="target")
+    (recipe,) = params.load("train_strong", path=Path(__file__).parents[1] / "params.yaml")
+    changes = {"members": members, "numbers": numbers, "bins": 4, "optimizer": optimizer, "weight_decay": 0.1}
+    changes |= {
+        "layers": [8],
+        "patience": 1,
+        "class_weights": "balanced",
+        "epochs": 60,
+        "batch_size": 32,
+        "learning_rate": 0.05,
+    }
+    recipe = params.Recipe.model_validate(recipe.model_dump() | {"validation_share": 0.2}).at(changes)
+    encoder = encoding.fit(sessions.features, recipe.encoding)
+    for name in ("one", "two"):
+        trained, history = train(sessions, encoder, recipe, "target", seed=1)
+        trained.save(tmp_path / name, history, Decision(Recalibration(), 0.5))
+    assert len(history["val_loss"]) < 60 and history["val_auc"][-1] > 0.8
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    loaded = Model.load(tmp_path / "one")
+    assert (loaded.predict(sessions.features) == trained.predict(sessions.features)).all()
