@@ -36,8 +36,8 @@ FASTER = {"learning_rate": 0.001, "batch_size": 256}
 Fit = Callable[[Sessions, int], Predictor]
 
 
-def fits(names: list[str]) -> tuple[dict[str, Fit], list[str]]:
-    """The models of these names, with the committed params, and the names of those that are not installed."""
+def fits(names: list[str]) -> dict[str, Fit]:
+    """The models of these names that are installed, with the committed params."""
     base, strong, settings = params.load("train_base", "train_strong", "train_reference", path=PARAMS)
     known: dict[str, Fit] = {
         "strong": partial(_network, strong),
@@ -50,8 +50,7 @@ def fits(names: list[str]) -> tuple[dict[str, Fit], list[str]]:
         known[name] = lambda sessions, seed, name=name: reference.recipes(settings, seed)[name](
             sessions, encoding.fit(sessions.features, base.encoding)
         )
-    left_out = [name for name in names if name in OPTIONAL and not _installed(name)]
-    return {name: known[name] for name in names if name not in left_out}, left_out
+    return {name: known[name] for name in names if name not in OPTIONAL or _installed(name)}
 
 
 def _installed(package: str) -> bool:

@@ -234,7 +234,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    fits, left_out = contestants.fits(options.models)
+    fits = contestants.fits(options.models)
     if not fits:
         sys.exit("quality: none of the models is installed")
     results: dict[str, Any] = {}
@@ -244,7 +244,7 @@ def main() -> None:
             results[name] = describe(name, sessions, found)
             show(results[name])
             if options.json:  # after each table, so that a run that is stopped leaves what it has
-                used = [package for package in VERSIONED if package not in left_out]
+                used = [package for package in VERSIONED if package in fits or package not in contestants.OPTIONAL]
                 versions = {package: version(package) for package in used}
                 write_json(options.json, {"splits": options.splits, "versions": versions, "tables": results})
     except InputError as error:

@@ -1,15 +1,15 @@
 """The benchmarks still run, on little; what they print is not judged here."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from conftest import as_sessions, sessions_frame
 
-from benchmarks import grid_search, scaling, step
-from stages.lib import encoding, params, sweep, table
+from benchmarks import grid_search, quality, scaling, step
+from stages.lib import params, table
 
 pytestmark = pytest.mark.slow
 
@@ -30,13 +30,28 @@ def test_training_is_timed_by_rows(monkeypatch):
     assert scaling.rows(most=150_000)["rows"].tolist() == [50_000, 150_000]
 
 
-def test_the_study_s_way_and_the_stage_see_the_same_rows(project: Path, write_params):
-    write_params(**{"grid_search.folds": 0, "train_base.training.epochs": 1, "grid_search.grid": {"batch_size": [32]}})
+def test_a_single_hold_out_gives_the_study_s_way_one_part_to_train_on_and_one_to_be_judged_by(
+    project: Path, write_params
+):
+    write_params(**{"grid_search.folds": 0})
     sessions = as_sessions(sessions_frame(200), buys="target")
     table.write(Path("train.parquet"), sessions)
     search, base, split, seed = params.load("grid_search", "train_base", "split", "seed")
     ((rows,),) = grid_search.judged_rows(Path("train.parquet"), search, base, split, seed).values()
-    assert len(rows.inputs) == 140 and len(rows.validation_inputs) == 60
-    assert rows.inputs.shape[1] == len(encoding.fit(sessions.features, base.encoding).names)
-    assert isinstance(rows, sweep.Rows) and np.isfinite(rows.inputs).all()
-    assert yaml.safe_load(Path("params.yaml").read_text())["grid_search"]["folds"] == 0
+    assert (len(rows.inputs), len(rows.validation_inputs)) == (140, 60)
+    np.testing.assert_allclose(rows.inputs.mean(axis=0), 0, atol=1e-5)  # the encoder is fitted on this part alone
+    assert np.abs(rows.validation_inputs.mean(axis=0)).max() > 0.01
+
+
+def test_quality_pairs_each_model_with_the_best_trees(project: Path, monkeypatch, capsys):
+    sessions_frame(300).to_csv("shop.csv", index=False)
+    command = "quality shop.csv --target buys --models strong,logistic,trees --splits 2 --json q.json --picture q.svg"
+    monkeypatch.setattr("sys.argv", command.split())
+    quality.main()
+    (result,) = json.loads(Path("q.json").read_text())["tables"].values()
+    assert "strong network" in capsys.readouterr().out and "<svg" in Path("q.svg").read_text()
+    assert set(result["models"]) == {"strong", "logistic", "trees"}
+    for figures in result["models"].values():
+        assert 0.5 < figures["auc"] <= 1 and figures["seconds"] > 0
+        expected = figures["auc"] - result["models"]["trees"]["auc"]
+        assert figures["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
