@@ -19,9 +19,10 @@ def main(
     base = {"train_base": study, "train_strong": strong}[settings.recipe]
     with sweep.workers(settings.grid) as pool:
         folds = judged_rows(train_rows, settings, base, split, seed)
-        found = sweep.walk(pool, settings.grid, base, folds, seed, CHECKPOINTS)
-        winner = sweep.best(found, settings.grid)
-        print(f"the winner, with a validation AUC of {found[sweep.JUDGE].max():.4f}: {sweep.said(winner)}", flush=True)
+        found, walkers = sweep.walk(pool, settings.grid, base, folds, seed, CHECKPOINTS)
+        row = sweep.best(found)
+        winner = sweep.points(settings.grid)[row]
+        print(f"the winner, with a validation AUC of {found[sweep.JUDGE][row]:.4f}: {sweep.said(winner)}", flush=True)
         recipe = base.at(winner)
         fitted = encoder if recipe.encoding == study.encoding else None
         train_winner = sweep.delayed(_train_winner)(
@@ -32,7 +33,7 @@ def main(
             repeats=evaluate.repeats,
             seed=seed,
         )
-        pool([train_winner])
+        pool.by(walkers[row], train_winner)
     with replacing(results) as temporary:
         found.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     shutil.rmtree(CHECKPOINTS)
@@ -60,7 +61,7 @@ def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Spl
 
 
 def _train_winner(paths: tuple[Path | None, ...], **settings) -> None:
-    # In a worker, which has TensorFlow loaded, and compiled what it needs perhaps.
+    # In a worker, which has TensorFlow loaded.
     from stages.lib.model import train_and_predict
 
     train_and_predict(*paths, **settings)

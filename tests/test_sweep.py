@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,7 +47,7 @@ def folds(base, parts) -> sweep.Folds:
 def walk(grid, base, folds, folder, monkeypatch, workers=1) -> pd.DataFrame:
     monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: workers)
     with sweep.workers(grid) as pool:
-        return sweep.walk(pool, grid, base, folds, seed=1, checkpoints=folder)
+        return sweep.walk(pool, grid, base, folds, seed=1, checkpoints=folder)[0]
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +112,12 @@ def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, 
     wild = base.at({"optimizer": "sgd", "l2": 10.0})
     results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c", monkeypatch)
     assert results.val_auc.isna().tolist() == [True, False]
-    assert sweep.best(results, {"learning_rate": [1e30, 0.0001]}) == {"learning_rate": 0.0001}
+    assert sweep.best(results) == 1
 
 
 def test_the_first_of_the_best_points_wins():
     results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
-    assert sweep.best(results, {"learning_rate": [1.0, 2.0, 3.0]}) == {"learning_rate": 2.0}
+    assert sweep.best(results) == 1
 
 
 def test_any_setting_can_be_searched(base, folds, tmp_path, monkeypatch):
@@ -130,6 +131,22 @@ def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path
     turned = [Rows(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
     found = walk(grid, base, {base.encoding: parts, other: turned}, tmp_path / "e", monkeypatch)
     assert found.val_auc[0] > 0.5 > found.val_auc[1]
+
+
+@pytest.mark.slow
+def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: 2)
+    made = tmp_path / "made.txt"
+    call = joblib.delayed(exec)(f"import os\nwith open({str(made)!r}, 'a') as file: print(os.getpid(), file=file)")
+    with sweep.workers(GRID) as pool:
+        pool([joblib.delayed(exec)("import time; time.sleep(0.5)"), call])  # the other of two
+        (one,) = map(int, made.read_text().split())
+        pool.by(one, call)
+        pool.by(one, call)
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        pool.by(gone.pid, call)
+    assert list(map(int, made.read_text().split()))[:3] == [one] * 3 and len(made.read_text().split()) == 4
 
 
 # A process that walks the grid and writes what it found, to be killed on its way.
@@ -146,7 +163,7 @@ grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
     with sweep.workers(grid) as pool:
         folds = {base.encoding: [rows]}
-        found = sweep.walk(pool, grid, base, folds, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
+        found, _ = sweep.walk(pool, grid, base, folds, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
     found.to_csv(sys.argv[1])
 except sweep.InputError as error:
     sys.exit(f"grid: {error}")

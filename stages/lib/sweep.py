@@ -1,18 +1,22 @@
 """A grid of settings, walked by talos on all cores; killed and started again, it goes on where it was."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
-import pandas as pd
+import psutil
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -20,15 +24,18 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from stages.lib.files import InputError
 from stages.lib.params import Encoding, Recipe
 
+if TYPE_CHECKING:
+    import pandas as pd  # where it is used: the workers start a quarter of a second sooner
+
 POINTS_A_SHARD = 10
 JUDGE = "val_auc"
 STANDARD_ERROR = "val_auc_se"
 FIGURES = (JUDGE, "val_loss", "loss")
+WORKER = "worker"
 
 Point = dict[str, Any]
 Grid = dict[str, list[Any]]
 Call = tuple[Callable, tuple, dict[str, Any]]
-Pool = Callable[[Iterable[Call]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,25 +59,39 @@ def points(grid: Grid) -> list[Point]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
+class Pool:
+    """Worker processes, which start to load TensorFlow at once, while this process reads its data."""
+
+    def __init__(self, parallel: joblib.Parallel, workers: int) -> None:
+        self.parallel, self.workers = parallel, workers
+        self.loaded = parallel(delayed(_load)() for _ in range(workers))
+
+    def __call__(self, calls: Iterable[Call]) -> list[Any]:
+        """The results of `delayed` calls, each made by a worker that is free."""
+        list(self.loaded)
+        return list(self.parallel(calls))
+
+    def by(self, process: int, call: Call) -> None:
+        """Have the call made by the worker of this process id, which may have compiled what it needs.
+
+        joblib can't be told whom to give a call to, so all workers are offered it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self([delayed(_take)(call, process, Path(folder) / "taken")] * self.workers)
+
+
 @contextmanager
 def workers(grid: Grid) -> Iterator[Pool]:
-    """Processes to walk the grid with, one for each core that has a shard to work on.
+    """A process for each core that has a shard of the grid to work on.
 
-    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each. They start to load
-    it at once, while this process reads its data. The pool takes `delayed` calls and returns a list of their results.
+    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each.
     """
     count = min(len(_shards(grid)), joblib.cpu_count())
     # What killed workers leave behind is cleared up by a process that would warn of it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     try:
         with joblib.Parallel(n_jobs=count, return_as="generator") as parallel:
-            loaded = parallel(delayed(_load)() for _ in range(count))
-
-            def pool(calls: Iterable[Call]) -> list[Any]:
-                list(loaded)
-                return list(parallel(calls))
-
-            yield pool
+            yield Pool(parallel, count)
     except TerminatedWorkerError:
         raise InputError("a worker was killed, for want of memory perhaps; run again to go on from there") from None
     finally:
@@ -82,8 +103,24 @@ def _load() -> None:
     import stages.lib.model  # noqa: F401
 
 
-def walk(pool: Pool, grid: Grid, base: Recipe, folds: Folds, seed: int, checkpoints: Path) -> pd.DataFrame:
+def _take(call: Call, process: int, taken: Path) -> None:
+    """Make the call if this worker is meant, or if the one that is has gone; else wait until another has taken it."""
+    while os.getpid() != process and psutil.pid_exists(process) and not taken.exists():
+        time.sleep(0.01)
+    try:
+        taken.mkdir()
+    except FileExistsError:
+        return
+    function, arguments, keywords = call
+    function(*arguments, **keywords)
+
+
+def walk(
+    pool: Pool, grid: Grid, base: Recipe, folds: Folds, seed: int, checkpoints: Path
+) -> tuple[pd.DataFrame, list[int]]:
     """Train at every point of the grid, once a fold: a row a point, in the grid's order, with last epochs' figures.
+
+    Beside it, the process id of the worker that each point came from.
 
     With several folds these are means, and beside that of the AUC stands its standard error, the folds' deviation
     over the root of their number. It is a little too small, as folds share rows to train on (Bengio & Grandvalet
@@ -92,6 +129,8 @@ def walk(pool: Pool, grid: Grid, base: Recipe, folds: Folds, seed: int, checkpoi
     are kept under `checkpoints`, for another walk of the same folds, grid and settings to go on from.
     Raises InputError if the walk was interrupted: a part of a grid is no result.
     """
+    import pandas as pd
+
     wanted = points(grid)
     folder = checkpoints / _fingerprint(grid, base, folds, seed)
     for other in checkpoints.glob("*"):
@@ -108,8 +147,8 @@ def walk(pool: Pool, grid: Grid, base: Recipe, folds: Folds, seed: int, checkpoi
         for number, shard in enumerate(shards)
     )
     found = pd.concat(pool(work), ignore_index=True)
-    results = pd.DataFrame([_row(point, found) for point in wanted])
-    return results.assign(epochs=results["epochs"].round().astype("Int64"))
+    rows = pd.DataFrame([_row(point, found) for point in wanted])
+    return rows.drop(columns=WORKER).assign(epochs=rows["epochs"].round().astype("Int64")), rows[WORKER].tolist()
 
 
 def said(point: Point) -> str:
@@ -121,12 +160,11 @@ def said(point: Point) -> str:
     return ", ".join(f"{name} {value}" for name, value in values)
 
 
-def best(results: pd.DataFrame, grid: Grid) -> Point:
-    """The point with the highest validation AUC; the first of them, if several are."""
+def best(results: pd.DataFrame) -> int:
+    """The row of the point with the highest validation AUC; the first of them, if several are."""
     if results[JUDGE].isna().all():
         raise InputError("no point of the grid has a validation AUC")
-    row = results[JUDGE].idxmax()
-    return points(grid)[row]
+    return int(results[JUDGE].idxmax())
 
 
 def _shards(grid: Grid) -> list[Grid]:
@@ -146,6 +184,7 @@ def _shards(grid: Grid) -> list[Grid]:
 
 def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, seed: int, folder: Path) -> pd.DataFrame:
     """What talos found for the points of `shard`, in a worker process."""
+    import pandas as pd
     from talos import Scan
 
     # talos is handed the numbers of the folds, not their rows, which it would hash several times a round.
@@ -191,7 +230,7 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, se
     # talos swallows an interrupt and returns what it has.
     if result.status != "complete" or len(result.data) != len(points(shard)):
         raise InputError(f"the grid was interrupted after {len(result.data)} of {len(points(shard))} points of a shard")
-    return result.data
+    return result.data.assign(**{WORKER: os.getpid()})
 
 
 def _needed(folds: Folds, base: Recipe, shard: Grid) -> Folds:
@@ -229,7 +268,7 @@ def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
         raise RuntimeError(f"talos returned {is_point.sum()} rows for {point}")
     row = found[is_point].iloc[0]
     figures = (JUDGE, STANDARD_ERROR, *(name for name in FIGURES if name != JUDGE))
-    return point | {name: row[name] for name in figures} | {"epochs": row["epochs_trained"]}
+    return point | {name: row[name] for name in figures} | {"epochs": row["epochs_trained"], WORKER: row[WORKER]}
 
 
 def _fingerprint(grid: Grid, base: Recipe, folds: Folds, seed: int) -> str:
