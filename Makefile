@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
+PIN := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint lock clean
@@ -21,12 +23,10 @@ lint: .venv/ready-to-test   ## put the code in the house's form
 
 lock: .venv/ready   ## pin all versions anew, from pyproject.toml
 	python -m pip install --quiet uv
-	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
-	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --group test --constraints requirements.txt --output-file requirements-test.txt
-	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --group benchmark --constraints requirements.txt --output-file requirements-benchmark.txt
+	$(PIN) pyproject.toml --output-file requirements.txt
+	for group in test remotes cluster benchmark; do \
+		$(PIN) --group $$group --constraints requirements.txt --output-file requirements-$$group.txt || exit 1; \
+	done
 
 clean:         ## remove .venv
 	rm -rf .venv
