@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from stages.lib import stage, table
+from stages.lib import params, stage, table
 from stages.lib.params import Encoding
+from stages.lib.schema import Schema
 from stages.lib.table import Sessions
 
 # The tests run side by side: threads that wait for each other would each take a core from the other's.
@@ -156,4 +157,10 @@ def standard(rare_share: float = 0.0, **changes: Any) -> Encoding:
 def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
     """`frame` as the prepare stage would write it; as_sessions(frame, buys="target", id="key")."""
     rows = pa.Table.from_pandas(frame, preserve_index=False)
-    return Sessions(rows.cast(table.with_roles(rows.schema, roles)))
+    features = {
+        name: "number" if pd.api.types.is_numeric_dtype(frame[name]) else "category"
+        for name in frame
+        if name not in roles
+    }
+    (prepare,) = params.load("prepare", path=ROOT / "params.yaml")
+    return Sessions(rows.cast(Schema.of(prepare, features).mark(table.with_roles(rows.schema, roles))))

@@ -16,8 +16,11 @@ from stages.lib.decision import Decision
 from stages.lib.files import InputError
 from stages.lib.model import Model, train
 from stages.lib.params import Network
+from stages.lib.schema import Schema
 
 STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal", members=1)
+
+SCHEMA = Schema.read(as_sessions(sessions_frame(8), buys="target").table.schema)
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path, fea
     encoder = encoding.fit(features, standard(numbers="quantile", bins=4))
     built = network.build(changed(members=members), len(encoder.names), 42)
     model = Model(network.averaged(built), encoder)
-    model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Recalibration(), 0.5))
+    model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Recalibration(), 0.5), SCHEMA)
     features.to_parquet(tmp_path / "features.parquet")
     program = """
 import sys, numpy, pandas
@@ -131,7 +134,7 @@ def test_every_combination_of_a_recipe_trains_stops_early_and_is_saved_as_the_sa
     encoder = encoding.fit(sessions.features, recipe.encoding)
     for name in ("one", "two"):
         trained, history = train(sessions, encoder, recipe, "target", seed=1)
-        trained.save(tmp_path / name, history, Decision(Recalibration(), 0.5))
+        trained.save(tmp_path / name, history, Decision(Recalibration(), 0.5), SCHEMA)
     assert len(history["val_loss"]) < 60 and history["val_auc"][-1] > 0.8
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()

@@ -12,6 +12,7 @@ from ibis.expr.types import Column, Table
 from stages.lib import moments
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
+from stages.lib.schema import Kind
 
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 CLASSES = {"1": 1, "true": 1, "yes": 1, "y": 1, "0": 0, "false": 0, "no": 0, "n": 0, "1.0": 1, "0.0": 0}
@@ -46,14 +47,17 @@ class Profile:
         return self.rows - self.missing
 
 
-def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
+def typed(table: Table, settings: Prepare) -> tuple[Table, dict[str, Kind], list[str]]:
     """`table` with a 0/1 target, numbers as int64 or float64, categories as text and nulls where a value is missing.
 
     A date is a number: the days since 1970-01-01 in UTC, the time of day as their fraction, as float64.
-    Returns it with a line for each thing left out. Raises InputError, naming the column, for one that can't be used.
+    Returns it with each feature's kind and a line for each thing left out. Raises InputError, naming the column, for
+    one that can't be used.
     """
     _check_names(table, settings)
-    table = table.drop(*settings.drop).mutate(**_missing_as_null(table, settings))
+    table = table.drop(*settings.drop)
+    # What is a label, the target, stays as it is.
+    table = table.mutate(**missing_as_null(table.drop(settings.target), settings.missing))
     keys = [key for _, key in settings.keys if key]
     features = [name for name in table.columns if name not in (settings.target, *keys)]
     profiles = profile(table, features)
@@ -68,11 +72,16 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, list[str]]:
         *[_cast(table[name], kind).name(name) for name, kind in kinds.items()],
         target_as_class(table, settings).name(settings.target),
     )
-    return table, [f"left out the index column '{name}'" for name in indices] + [
+    notes = [f"left out the index column '{name}'" for name in indices] + [
         f"column '{name}': {_no_dates(profiles[name])}; they are missing"
         for name, kind in kinds.items()
         if kind == moments.MOMENT and profiles[name].not_a_date is not None
     ]
+    return table, {name: kind_of(kind) for name, kind in kinds.items()}, notes
+
+
+def kind_of(given: dt.DataType) -> Kind:
+    return "date" if given == moments.MOMENT else "category" if given.is_string() else "number"
 
 
 def _check_names(table: Table, settings: Prepare) -> None:
@@ -167,16 +176,14 @@ def _is_positive(value: Column, settings: Prepare) -> Column:
     return value == str(settings.positive)
 
 
-def _missing_as_null(table: Table, settings: Prepare) -> dict[str, Column]:
-    """Texts that mark a missing value, and NaN, as null; what is a label (target, keys) stays."""
+def missing_as_null(table: Table, missing: list[str]) -> dict[str, Column]:
+    """The table's columns of text, stripped, and of floats, with null for each of the texts `missing` and for NaN."""
     columns = {}
     for name in table.columns:
         column = table[name]
-        if name in settings.drop or name == settings.target:
-            continue
         if column.type().is_string():
             text = column.strip()
-            columns[name] = text.isin(settings.missing).ifelse(ibis.null("string"), text)
+            columns[name] = text.isin(missing).ifelse(ibis.null("string"), text)
         elif column.type().is_floating():
             columns[name] = column.isnan().ifelse(ibis.null(column.type()), column)
     return columns
@@ -249,12 +256,12 @@ def _how_to_write(column: Column) -> str:
 
 def _cast(column: Column, kind: dt.DataType) -> Column:
     if kind == moments.MOMENT:
-        return _days(column)
+        return days(column)
     # By way of float64, so that the text '3.0' can be the whole number 3.
     return column.cast("float64").cast(kind) if kind.is_numeric() and column.type().is_string() else column.cast(kind)
 
 
-def _days(column: Column) -> Column:
+def days(column: Column) -> Column:
     """Days since 1970-01-01 in UTC, float64, of a date, a moment or a text; null for a text that is no date."""
     moment = moments.of_text(column) if column.type().is_string() else column.cast(moments.MOMENT)
     return moment.delta(ibis.timestamp("1970-01-01"), unit="microsecond").cast("float64") / DAY

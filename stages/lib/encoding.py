@@ -46,6 +46,11 @@ class Category:
     name: str
     levels: tuple[str, ...]
 
+    @property
+    def unknown(self) -> int:
+        """The place of the level that a level that training never saw counts as."""
+        return self.levels.index(RARE) if RARE in self.levels else 0
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -87,7 +92,7 @@ class Encoder:
         values = np.where(missing, [number.median for number in self.numbers], values)
         values = (values - [number.mean for number in self.numbers]) / [number.scale for number in self.numbers]
         marks = missing[:, [number.indicator for number in self.numbers]]
-        places = [_places(features[category.name], category.levels) for category in self.categories]
+        places = [_places(features[category.name], category) for category in self.categories]
         return np.column_stack([values, marks, *places])
 
     def expand(self, codes: np.ndarray) -> np.ndarray:
@@ -191,10 +196,9 @@ def _fit_category(column: pd.Series, settings: Encoding) -> Category:
     return Category(column.name, tuple(level for level, _ in ordered))
 
 
-def _places(column: pd.Series, levels: tuple[str, ...]) -> np.ndarray:
-    places = pd.Index(levels).get_indexer(column.fillna(MISSING))
-    unknown = levels.index(RARE) if RARE in levels else 0
-    return np.where(places < 0, unknown, places)
+def _places(column: pd.Series, category: Category) -> np.ndarray:
+    places = pd.Index(category.levels).get_indexer(column.fillna(MISSING))
+    return np.where(places < 0, category.unknown, places)
 
 
 def _blocks(codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Category, ...]):

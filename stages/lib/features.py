@@ -17,8 +17,11 @@ DAY = 86_400
 Feature = tuple[str, tuple[str, ...], Value]
 
 
-def features(measured: Measured, target: str) -> tuple[Table, dict[str, list[str]]]:
-    """The session table: keys, features and `target`, a row a session; and the features left out, by missing column."""
+def features(measured: Measured, target: str | None = None) -> tuple[Table, dict[str, list[str]]]:
+    """The session table: keys, features and, if wanted, the target under this name, a row a session.
+
+    Beside it, the features left out, by missing column.
+    """
     left_out: dict[str, list[str]] = {}
     kept = {}
     for name, needs, definition in _features():
@@ -30,7 +33,7 @@ def features(measured: Measured, target: str) -> tuple[Table, dict[str, list[str
     keys = {"visitor": _.visitor, "session": _.session, "time": _.start}
     if target in {**keys, **kept}:
         raise InputError(f"prepare.target: '{target}' is the name of another column; choose a different one")
-    table = measured.table.select(**keys, **kept, **{target: _.buys})
+    table = measured.table.select(**keys, **kept, **({target: _.buys} if target else {}))
     return table.order_by("time", "visitor", "session"), left_out
 
 

@@ -14,6 +14,7 @@ from stages.lib.decision import Decision
 from stages.lib.encoding import Encoder
 from stages.lib.files import InputError, replacing
 from stages.lib.params import Recipe, Split, Validation
+from stages.lib.schema import Schema
 from stages.lib.splitting import hold_out
 from stages.lib.table import Sessions
 from stages.lib.training import fit
@@ -37,20 +38,28 @@ class Model:
 
     def predict_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """The same from encoded inputs, (rows, inputs)."""
-        # Not `predict`, which spends half a second on being compiled.
-        parts = [
-            self.network(inputs[start : start + PREDICTED_AT_ONCE], training=False).numpy()[:, 0]
-            for start in range(0, len(inputs), PREDICTED_AT_ONCE)
-        ]
-        return np.concatenate(parts)
+        # In parts of one size, the last one padded: how the last few rows of a part are computed depends on how many
+        # they are, and a row is to have the same probability, to the bit, whatever rows it comes with.
+        parts = []
+        for start in range(0, len(inputs), PREDICTED_AT_ONCE):
+            part = inputs[start : start + PREDICTED_AT_ONCE]
+            padded = np.zeros((PREDICTED_AT_ONCE, inputs.shape[1]), np.float32)
+            padded[: len(part)] = part
+            # Not `predict`, which spends half a second on being compiled.
+            parts.append(self.network(padded, training=False).numpy()[: len(part), 0])
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
-    def save(self, folder: Path, history: dict[str, list[float]], decision: Decision) -> None:
-        """network.keras, encoder.json, decision.json and history.csv, the loss per epoch; same model, same bytes."""
+    def save(self, folder: Path, history: dict[str, list[float]], decision: Decision, schema: Schema) -> None:
+        """network.keras, encoder.json, decision.json, schema.json and history.csv, the loss per epoch.
+
+        The same model gives the same bytes.
+        """
         with replacing(folder) as temporary:
             temporary.mkdir()
             network.save(self.network, temporary / "network.keras")
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
+            schema.save(temporary / "schema.json")
             epochs = pd.DataFrame(history, index=pd.RangeIndex(1, len(history["loss"]) + 1, name="epoch"))
             epochs.to_csv(temporary / "history.csv", float_format="%.6f", lineterminator="\n")
 
@@ -149,7 +158,7 @@ def train_and_predict(
     fitted = Encoder.load(encoder) if encoder else encoding.fit(sessions.features, settings.encoding)
     trained, history = recipe(sessions, fitted, callbacks=[Progress()])
     again = [recipe(sessions, trained.encoder, repeat=number)[0] for number in range(1, repeats + 1)]
-    trained.save(model, history, decision)
+    trained.save(model, history, decision, Schema.read(sessions.table.schema))
     decision.write(predictions, test, *[one.predict(test.features) for one in (trained, *again)])
     if importances:
         with replacing(importances) as temporary:

@@ -1,5 +1,7 @@
 """From rows as they come, a click log or a table of sessions, to one typed, checked row a session."""
 
+from dataclasses import dataclass
+
 from ibis.expr.types import Table
 
 from stages.lib import columns
@@ -7,12 +9,22 @@ from stages.lib.clicks import measure
 from stages.lib.features import features
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
+from stages.lib.schema import Kind
 
 CLICK_KEYS = {"session": "key", "visitor": "visitor", "time": "time"}
 
 
-def from_clicks(log: Table, settings: Prepare) -> tuple[Table, dict[str, str], list[str]]:
-    """The session table, the roles of its keys and target, and what there is to say of it."""
+@dataclass(frozen=True)
+class Prepared:
+    """The session table, the roles of its keys and target, the kind of each feature, and what there is to say of it."""
+
+    table: Table
+    roles: dict[str, str]
+    kinds: dict[str, Kind]
+    notes: list[str]
+
+
+def from_clicks(log: Table, settings: Prepare) -> Prepared:
     sessions, left_out = features(measure(log, settings.clicks), settings.target)
     names = [name for name in sessions.columns if name not in (*CLICK_KEYS, settings.target)]
     for name in settings.drop:
@@ -31,11 +43,11 @@ def from_clicks(log: Table, settings: Prepare) -> tuple[Table, dict[str, str], l
     sessions, constant = columns.without_constants(sessions, names)
     if constant:
         notes.append(f"the same in every session: left out {', '.join(constant)}")
-    return sessions, {**CLICK_KEYS, settings.target: "target"}, notes
+    kinds = {name: columns.kind_of(sessions[name].type()) for name in names if name not in constant}
+    return Prepared(sessions, {**CLICK_KEYS, settings.target: "target"}, kinds, notes)
 
 
-def from_sessions(rows: Table, settings: Prepare) -> tuple[Table, dict[str, str], list[str]]:
-    """The session table, the roles of its keys and target, and what there is to say of it."""
-    sessions, notes = columns.typed(rows, settings)
+def from_sessions(rows: Table, settings: Prepare) -> Prepared:
+    sessions, kinds, notes = columns.typed(rows, settings)
     roles = {key: "key" if role == "session" else role for role, key in settings.keys if key}
-    return sessions, {**roles, settings.target: "target"}, notes
+    return Prepared(sessions, {**roles, settings.target: "target"}, kinds, notes)

@@ -13,13 +13,17 @@ from stages.lib.files import InputError
 def run(main: Callable[..., None]) -> None:
     """Call `main` with a path from the command line for each of its parameters, and exit.
 
+    A keyword-only parameter is an option: `output` is `--output PATH` or `-o PATH`, and has to be given.
+
     An InputError ends the process with exit code 1 and one line, `STAGE: message`; an interrupt ends it with 130.
     """
     module = inspect.getmodule(main)
     name = Path(module.__file__).stem
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)
-    for argument in inspect.signature(main).parameters:
-        parser.add_argument(argument, type=Path)
+    for argument in inspect.signature(main).parameters.values():
+        is_option = argument.kind is argument.KEYWORD_ONLY
+        flags = (f"-{argument.name[0]}", f"--{argument.name}") if is_option else (argument.name,)
+        parser.add_argument(*flags, type=Path, **({"required": True} if is_option else {}))
     arguments = parser.parse_args()
     # DVC and schedulers stop a stage with SIGTERM: unwind as for Ctrl-C, so that no half-written file stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

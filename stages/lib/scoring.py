@@ -1,0 +1,93 @@
+"""Rows that a trained model is to score, prepared as those were that it was trained on: its schema decides."""
+
+import ibis
+from ibis import _
+from ibis.expr.types import Column, Table
+
+from stages.lib import columns
+from stages.lib.clicks import measure
+from stages.lib.features import features
+from stages.lib.files import InputError
+from stages.lib.preparation import CLICK_KEYS
+from stages.lib.schema import Schema
+
+ROW = "row"  # names the rows of a table of sessions without a key: 0, 1, 2 ...
+WORDS = {"number": "numbers", "date": "dates (YYYY-MM-DD)"}
+TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def to_score(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
+    """The sessions of `rows` with the columns that name them and the model's features; and the names of the former.
+
+    A click log's are all that reach the scored page view without a purchase, in order of their start; a table of
+    sessions is scored as it is. Raises InputError, naming the column, where the model can't be asked about these rows.
+    """
+    return (_of_clicks if schema.kind == "clicks" else _of_sessions)(rows, schema)
+
+
+def _of_clicks(log: Table, schema: Schema) -> tuple[Table, list[str]]:
+    measured = measure(log, schema.clicks)
+    sessions, left_out = features(measured)
+    lacking = [(ours, name) for ours, names in left_out.items() for name in names if name in schema.features]
+    if lacking:
+        ours, name = lacking[0]
+        theirs = schema.clicks.columns.get(ours) or ours
+        raise InputError(
+            f"no column '{theirs}' (prepare.clicks.columns.{ours}), without which there is no {name}, which the model "
+            f"was trained on; it has {', '.join(log.columns)}"
+        )
+    # The features stand on windows over the whole log: reckon them once, not once a question.
+    sessions = sessions.select(*CLICK_KEYS, *schema.features).cache()
+    if not sessions.count().execute():
+        raise InputError(f"no session reaches page view {schema.clicks.page_view} without a purchase")
+    return sessions, list(CLICK_KEYS)
+
+
+def _of_sessions(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
+    named = [schema.keys.session] if schema.keys.session else []
+    for name in (*named, *schema.features):
+        if name not in rows.columns:
+            raise InputError(f"no column '{name}', which the model was trained on; it has {', '.join(rows.columns)}")
+    if not named:
+        rows, named = rows.mutate(**{ROW: ibis.row_number()}), [ROW]
+    inputs = rows.select(*schema.features)
+    values = rows.mutate(**columns.missing_as_null(inputs, schema.missing))
+    read = {name: _read(values[name], name, schema) for name in schema.features}
+    _check_readable(values, read, schema)
+    return values.select(*named, **read), named
+
+
+def _read(column: Column, name: str, schema: Schema) -> Column:
+    """The column as the model's kind of it; null for what can't be read so."""
+    given, kind = column.type(), schema.features[name]
+    moment = given.is_date() or given.is_timestamp()
+    if kind == "category":
+        # A whole number that a missing value has made a float is the level that it was as a whole number.
+        whole = (column % 1 == 0).ifelse(column.try_cast("int64").cast("string"), ibis.null("string"))
+        return whole.coalesce(column.cast("string")) if given.is_floating() else column.cast("string")
+    if kind == "date" and (moment or given.is_string()):
+        return columns.days(column)
+    if kind == "number" and given.is_string():
+        truth = ibis.cases(*[(column.lower() == word, value) for word, value in TRUTH.items()])
+        return column.try_cast("float64").coalesce(truth)
+    if kind == "number" and (given.is_numeric() or given.is_boolean()):
+        return column.cast("float64")
+    raise InputError(f"column '{name}': {given}; the model was trained on {WORDS[kind]}")
+
+
+def _check_readable(values: Table, read: dict[str, Column], schema: Schema) -> None:
+    """Every value of a number or a date can be read as one, but for dates that training took as missing if not."""
+    checked = [name for name, kind in schema.features.items() if kind != "category" and name not in schema.dates]
+    questions = {}
+    for place, name in enumerate(checked):
+        number = read[name]
+        unread = values[name].notnull() & (number.isnull() | number.isinf() | number.isnan())
+        questions[f"unread {place}"] = unread.sum()
+        questions[f"example {place}"] = values[name].cast("string").min(where=unread)
+    answers = values.aggregate(rows=_.count(), **questions).to_pyarrow().to_pylist()[0]
+    for place, name in enumerate(checked):
+        if unread := answers[f"unread {place}"]:
+            example, words = answers[f"example {place}"], WORDS[schema.features[name]]
+            raise InputError(
+                f"column '{name}': {unread} of {answers['rows']} values are no {words}, such as '{example}'"
+            )
