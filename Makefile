@@ -15,11 +15,11 @@ repro: .venv/ready   ## rebuild what is out of date: data, models and scores
 	dvc repro
 
 test: .venv/ready-to-test   ## check the code and run all tests
-	ruff check --quiet . && ruff format --quiet --check .
+	ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
 	python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/ready-to-test   ## put the code in the house's form
-	ruff check --fix . && ruff format .
+lint: .venv/ready-to-test   ## put the code in the house's form, check its types
+	ruff check --fix . && ruff format . && mypy
 
 lock: .venv/ready   ## pin all versions anew, from pyproject.toml
 	python -m pip install --quiet uv
