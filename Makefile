@@ -1,25 +1,31 @@
-# Two commands for a fresh machine: `make repro` and `make test`. Both set up .venv first, once.
+# Two commands for a fresh machine: `make repro` and `make test`. All set up .venv first, once.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 PIN := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
+SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2
+
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint lock clean
+.PHONY: help repro small test lint lock clean
 
 help:          ## list these commands
-	@sed -n 's/^\([a-z]*\): .*##/make \1\t/p' $(MAKEFILE_LIST)
+	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: .venv/ready   ## rebuild what is out of date: data, models and scores
 	dvc repro
 
-test: .venv/ready-to-test   ## check the code and run all tests
-	ruff check --quiet . && ruff format --quiet --check .
+small: .venv/ready   ## try all stages on small data, as an experiment of DVC: your files stay as they are
+	dvc exp run --temp --name small --force $(addprefix --set-param ,$(SMALL))
+
+test: .venv/ready-to-test   ## check the code and its types, run all tests
+	ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
 	python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/ready-to-test   ## put the code in the house's form
-	ruff check --fix . && ruff format .
+lint: .venv/ready-to-test   ## put the code in the house's form, check its types
+	ruff check --fix . && ruff format . && mypy
 
 lock: .venv/ready   ## pin all versions anew, from pyproject.toml
 	python -m pip install --quiet uv

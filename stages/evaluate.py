@@ -50,7 +50,7 @@ def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
     if repeats.num_columns == 1:
         return {}
     aucs = [intervals.auc(targets, column.to_numpy())["auc"] for column in repeats.columns]
-    return {"auc_seeds_mean": np.mean(aucs), "auc_seeds_sd": np.std(aucs, ddof=1)}
+    return {"auc_seeds_mean": float(np.mean(aucs)), "auc_seeds_sd": float(np.std(aucs, ddof=1))}
 
 
 def decided(targets: np.ndarray, rows: Sessions) -> dict[str, float]:

@@ -2,10 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import delayed
 
 from stages.lib import params, stage, sweep
 from stages.lib.files import replacing
-from stages.lib.params import GridSearch, Recipe, Split
+from stages.lib.params import Encoding, GridSearch, Recipe, Split
 
 CHECKPOINTS = Path(".grid_search")
 
@@ -25,7 +29,7 @@ def main(
         print(f"the winner, with a validation AUC of {found[sweep.JUDGE][row]:.4f}: {sweep.said(winner)}", flush=True)
         recipe = base.at(winner)
         fitted = encoder if recipe.encoding == study.encoding else None
-        train_winner = sweep.delayed(_train_winner)(
+        train_winner = delayed(_train_winner)(
             (train_rows, test_rows, fitted, model, predictions, importances),
             settings=recipe,
             split=split,
@@ -52,7 +56,7 @@ def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Spl
     else:
         parts = [hold_out(sessions, split.by, settings.validation_share, seed)]
 
-    def rows(stay, held, encoded):
+    def rows(stay: np.ndarray, held: np.ndarray, encoded: Encoding) -> sweep.Rows:
         inputs = encoding.fit(features.iloc[stay], encoded).transform(features)
         return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
 
@@ -60,7 +64,7 @@ def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Spl
     return {encoded: [rows(*part, encoded) for part in parts] for encoded in encodings}
 
 
-def _train_winner(paths: tuple[Path | None, ...], **settings) -> None:
+def _train_winner(paths: tuple[Path, Path, Path | None, Path, Path, Path], **settings: Any) -> None:
     # In a worker, which has TensorFlow loaded.
     from stages.lib.model import train_and_predict
 

@@ -121,8 +121,9 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
             questions[f"numbers {place}"] = number.notnull().sum()
             questions[f"infinite {place}"] = number.isinf().sum()
             questions[f"integers {place}"] = ((number % 1 == 0) & (number.abs() < EXACT)).sum()
+            if text:
+                questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
         if text:
-            questions[f"not_a_number {place}"] = column.min(where=column.notnull() & number.isnull())
             moment = moments.of_text(column)
             questions[f"dates {place}"] = moment.notnull().sum()
             questions[f"not_a_date {place}"] = column.min(where=column.notnull() & moment.isnull())
@@ -133,11 +134,15 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
 
     return {
         name: Profile(
-            answers["rows"],
-            *(answer(question, place) for question in ("missing", "distinct", "numbers", "integers", "infinite")),
-            answers.get(f"not_a_number {place}"),
-            answer("dates", place),
-            answers.get(f"not_a_date {place}"),
+            rows=answers["rows"],
+            missing=answer("missing", place),
+            distinct=answer("distinct", place),
+            numbers=answer("numbers", place),
+            integers=answer("integers", place),
+            infinite=answer("infinite", place),
+            not_a_number=answers.get(f"not_a_number {place}"),
+            dates=answer("dates", place),
+            not_a_date=answers.get(f"not_a_date {place}"),
         )
         for place, name in enumerate(names)
     }

@@ -44,7 +44,7 @@ def functional(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.
     return type(kind.__name__, (kind, _Functional), {})
 
 
-class _Dropout(layers.Dropout):
+class _Dropout(keras.layers.Dropout):
     """Dropout by a generator that XLA compiles well: microseconds a mask; the default takes a millisecond."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -77,7 +77,7 @@ class Loop:
 
     def epoch(self, inputs: tf.Tensor, columns: list[np.ndarray], order: np.ndarray) -> float:
         """Train on the rows of `inputs` and of `columns`, targets and weights, in this order; the mean loss."""
-        values, losses = tuple(map(_values, self.variables)), []
+        values, losses = list(map(_values, self.variables)), []
         for chosen, batch, steps in self.calls(order):
             places = np.zeros(batch * steps, np.int32)  # those after the last row are not trained on
             places[: len(chosen)] = chosen
@@ -151,14 +151,14 @@ def _description(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> s
     return json.dumps([plain(architecture), type(optimizer).__name__, rule], default=str)
 
 
-def _twin(layer: layers.Layer) -> layers.Layer:
+def _twin(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A copy of the layer for a program to hold, so that the model itself is neither held nor changed."""
     if hasattr(layer, "adapt"):  # its state is neither in its configuration nor read from variables
         raise ValueError(f"layer {layer.name} is adapted to data: apply it to the rows before training")
     kind = _Dropout if type(layer) is layers.Dropout and layer.noise_shape is None else type(layer)
     twin = kind.from_config(layer.get_config())
     for name in ("kernel_regularizer", "bias_regularizer"):
-        regularizer = getattr(twin, name, None)
+        regularizer: Any = getattr(twin, name, None)
         if type(regularizer) is keras.regularizers.L2:
             setattr(twin, name, _L2(regularizer.l2))
     return twin

@@ -21,7 +21,7 @@ class Decision:
     threshold: float
 
     @classmethod
-    def fit(cls, kind: str, targets: np.ndarray, probabilities: np.ndarray) -> "Decision":
+    def fit(cls, kind: calibration.Kind, targets: np.ndarray, probabilities: np.ndarray) -> "Decision":
         """From rows that the model was not trained on; `kind` of recalibration: none, sigmoid or isotonic.
 
         Without any rows the threshold is 0.5.

@@ -1,8 +1,10 @@
 """From a session's features to the network's inputs, as the training rows say."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,7 +88,8 @@ class Encoder:
 
     def codes(self, features: pd.DataFrame) -> np.ndarray:
         """Standardised numbers, then 0/1 marks of missing ones, then a level's place for each category; float64."""
-        _require(features, [column.name for column in (*self.numbers, *self.categories)])
+        columns: list[Number | Category] = [*self.numbers, *self.categories]
+        _require(features, [column.name for column in columns])
         values = features[[number.name for number in self.numbers]].to_numpy(np.float64)
         missing = np.isnan(values)
         values = np.where(missing, [number.median for number in self.numbers], values)
@@ -116,11 +119,8 @@ class Encoder:
     def load(cls, path: Path) -> "Encoder":
         state = json.loads(path.read_text(encoding="utf-8"))
         return cls(
-            tuple(
-                Number(**{name: tuple(value) if isinstance(value, list) else value for name, value in number.items()})
-                for number in state["numbers"]
-            ),
-            tuple(Category(category["name"], tuple(category["levels"])) for category in state["categories"]),
+            tuple(Number(**_tuples(number)) for number in state["numbers"]),
+            tuple(Category(**_tuples(category)) for category in state["categories"]),
             tuple(state["mean"]),
             tuple(state["scale"]),
         )
@@ -138,11 +138,11 @@ def fit(features: pd.DataFrame, settings: Encoding) -> Encoder:
     numbers = tuple(_fit_number(features[name], settings) for name in numeric)
     categories = tuple(_fit_category(features[name], settings) for name in features if name not in numeric)
     codes = Encoder(numbers, categories, (), ()).codes(features)
-    mean, scale = [], []
+    means, scales = [], []
     for _, block in _blocks(codes, numbers, categories):
-        mean.append(block.mean(axis=0))
-        scale.append(block.std(axis=0) if settings.numbers == "standard" else np.ones(block.shape[1]))
-    mean, scale = np.concatenate(mean), np.concatenate(scale)
+        means.append(block.mean(axis=0))
+        scales.append(block.std(axis=0) if settings.numbers == "standard" else np.ones(block.shape[1]))
+    mean, scale = np.concatenate(means), np.concatenate(scales)
     # Numbers are on their scale already; the second time would only change the last digits.
     mean[: len(numbers)], scale[: len(numbers)] = 0.0, 1.0
     scale[scale == 0] = 1.0
@@ -158,9 +158,8 @@ def _fit_number(column: pd.Series, settings: Encoding) -> Number:
     mean, scale = float(values.mean()), float(values.std()) if values.min() < values.max() else 1.0
     codes = (values - mean) / scale
     knots, scores = _normal_scores(codes) if settings.numbers == "quantile" else ((), ())
-    return Number(
-        column.name, median, mean, scale, bool(missing.any()), knots, scores, _edges(codes[~missing], settings.bins)
-    )
+    edges = _edges(codes[~missing], settings.bins)
+    return Number(str(column.name), median, mean, scale, bool(missing.any()), knots, scores, edges)
 
 
 def _normal_scores(codes: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -193,15 +192,17 @@ def _fit_category(column: pd.Series, settings: Encoding) -> Category:
     # A level may be called RARE already.
     merged = counts.groupby(counts.index.where(counts.index.isin(kept), RARE)).sum()
     ordered = sorted(merged.items(), key=lambda item: (-item[1], item[0]))
-    return Category(column.name, tuple(level for level, _ in ordered))
+    return Category(str(column.name), tuple(str(level) for level, _ in ordered))
 
 
 def _places(column: pd.Series, category: Category) -> np.ndarray:
-    places = pd.Index(category.levels).get_indexer(column.fillna(MISSING))
+    places = pd.Index(category.levels).get_indexer(pd.Index(column.fillna(MISSING)))
     return np.where(places < 0, category.unknown, places)
 
 
-def _blocks(codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Category, ...]):
+def _blocks(
+    codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Category, ...]
+) -> Iterator[tuple[int, np.ndarray]]:
     """The inputs before they are centred and scaled, some columns at a time, each with the place of the first."""
     first, start = codes.shape[1] - len(categories), len(numbers)
     for place, number in enumerate(numbers):
@@ -219,7 +220,13 @@ def _blocks(codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Ca
         start += len(category.levels) - 1
 
 
+def _tuples(state: dict[str, Any]) -> dict[str, Any]:
+    # In JSON they are lists.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
+
+
 def _require(features: pd.DataFrame, names: list[str]) -> None:
     absent = [name for name in names if name not in features]
     if absent:
-        raise InputError(f"no column '{absent[0]}', which the model was trained on; it has {', '.join(features)}")
+        known = ", ".join(map(str, features))
+        raise InputError(f"no column '{absent[0]}', which the model was trained on; it has {known}")

@@ -30,7 +30,7 @@ def fingerprint(sessions: Sessions) -> str:
     content = hashlib.sha256()
     for field, column in zip(sessions.table.schema, sessions.table.columns, strict=True):
         content.update(repr((field.name, str(field.type), role_of(field))).encode())
-        content.update(pd.util.hash_pandas_object(column.to_pandas(), index=False).to_numpy())
+        content.update(pd.util.hash_pandas_object(column.to_pandas(), index=False).to_numpy().data)
     return content.hexdigest()[:16]
 
 

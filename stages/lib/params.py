@@ -3,10 +3,11 @@
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from stages.lib.files import InputError
 
@@ -45,7 +46,7 @@ class Simulate(Section):
     signal: NotNegative
 
     @model_validator(mode="after")
-    def _fewer_purchases_than_sessions(self):
+    def _fewer_purchases_than_sessions(self) -> Self:
         if self.purchases >= self.sessions:
             raise ValueError("purchases must be fewer than sessions")
         return self
@@ -127,7 +128,7 @@ class Recipe(Section):
     validation_share: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
-    def _stopping_needs_validation(self):
+    def _stopping_needs_validation(self) -> Self:
         if self.training.patience and not self.validation_share:
             raise ValueError("training.patience needs a validation_share above 0")
         return self
@@ -152,7 +153,7 @@ class Validation(Section):
     recalibrate: Literal["none", "sigmoid", "isotonic"]
 
     @model_validator(mode="after")
-    def _recalibration_needs_folds(self):
+    def _recalibration_needs_folds(self) -> Self:
         if self.recalibrate != "none" and not self.folds:
             raise ValueError("recalibrate needs folds")
         return self
@@ -205,7 +206,7 @@ class Params(Section):
     evaluate: Evaluate
 
     @model_validator(mode="after")
-    def _grid_fits(self) -> "Params":
+    def _grid_fits(self) -> Self:
         recipe = getattr(self, self.grid_search.recipe)
         for name, values in self.grid_search.grid.items():
             for place, value in enumerate(values):
@@ -243,7 +244,7 @@ def load(*sections: str, path: Path = PARAMS) -> list[Any]:
     return [attrgetter(section)(params) for section in sections]
 
 
-def _one_line(error: dict[str, Any]) -> str:
+def _one_line(error: ErrorDetails) -> str:
     # pydantic adds the name of a union's member to the path
     key = ".".join(str(part) for part in error["loc"] if part not in ("str", "int", "float", "bool")) or WHOLE
     value = error["input"]

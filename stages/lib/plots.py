@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from stages.lib.files import replacing
 
 FIGURES = ("val_auc", "val_auc_se", "val_loss", "loss")
 WIDTH = 4.4  # inches of 72 units; text is 10 units high, so that it stays readable on a phone's width
-DIAGONAL = ((0, 0), (1, 1))
+Pair = tuple[float, float]
+DIAGONAL: tuple[Pair, Pair] = ((0, 0), (1, 1))
 MOST_ACROSS, MOST_DOWN = 8, 30
 
 # The looks of the models' lines, in the models' order: colours that the colour-blind tell apart, on white and on black.
@@ -43,7 +44,7 @@ ON_PAGE = {INK: "currentColor", RULE: "var(--rule)"} | {line: f"var(--line-{i})"
 IN_FILE = {INK: "#1b1d21", RULE: "#c6cad1"} | {line: PALETTE[i][0] for i, line in enumerate(LINES)}
 
 matplotlib.rcParams.update(
-    {
+    {  # type: ignore[arg-type]   # its types know the keys one by one
         # Without a salt the ids in an SVG are random.
         "svg.hashsalt": "purchase",
         "svg.fonttype": "none",
@@ -75,8 +76,8 @@ class Line:
 
     label: str
     style: int
-    x: Sequence[float]
-    y: Sequence[float]
+    x: pd.Series
+    y: pd.Series
     pale: bool = False
 
 
@@ -91,7 +92,14 @@ class Dot:
     high: float
 
 
-def curves(lines: list[Line], x_label: str, y_label: str, most=(1, 1), thin=DIAGONAL, marked=False) -> Figure:
+def curves(
+    lines: list[Line],
+    x_label: str,
+    y_label: str,
+    most: Pair = (1, 1),
+    thin: tuple[Pair, Pair] = DIAGONAL,
+    marked: bool = False,
+) -> Figure:
     """Lines of shares from 0 to `most` of x and y, above a legend; with marks on them if `marked`.
 
     `thin` is a line without a name, from one point to another.
@@ -252,7 +260,7 @@ def _look(style: int) -> dict:
     return {"color": LINES[style % len(LINES)], "linestyle": DASHES[other], "marker": MARKERS[other], "markersize": 4.5}
 
 
-def _cell(axes: Axes, column: int, row: int, point: dict[str, Any], aucs: pd.Series, stacked: bool) -> None:
+def _cell(axes: Axes, column: int, row: float, point: dict[Hashable, Any], aucs: pd.Series, stacked: bool) -> None:
     auc, error = point["val_auc"], point.get("val_auc_se", np.nan)
     if np.isnan(auc):
         axes.text(column, row, "–", ha="center", va="center")
@@ -260,7 +268,7 @@ def _cell(axes: Axes, column: int, row: int, point: dict[str, Any], aucs: pd.Ser
     best = auc == aucs.max()
     # Opacity, not colours: the text's ink shows on it by light and by dark.
     shade = 0.05 + 0.45 * ((auc - aucs.min()) / (np.ptp(aucs.dropna()) or 1))
-    place = {"xy": (column - 0.48, row - 0.46), "width": 0.96, "height": 0.92}
+    place: dict[str, Any] = {"xy": (column - 0.48, row - 0.46), "width": 0.96, "height": 0.92}
     axes.add_patch(Rectangle(**place, facecolor=LINES[0], alpha=shade, linewidth=0))
     if best:
         axes.add_patch(Rectangle(**place, facecolor="none", edgecolor=INK, linewidth=1.2))
@@ -274,13 +282,13 @@ def _cell(axes: Axes, column: int, row: int, point: dict[str, Any], aucs: pd.Ser
 
 def _searched(results: pd.DataFrame) -> list[str]:
     # Epochs too, if they stand before: after it they are those that were trained.
-    return [name for name in results.loc[:, :"val_auc"] if name not in FIGURES]
+    return [str(name) for name in results.loc[:, :"val_auc"] if name not in FIGURES]
 
 
 def _is_large(results: pd.DataFrame) -> bool:
     values = sorted(results[name].nunique() for name in _searched(results))
     down = np.prod(values[:-1], dtype=int)
-    return values[-1] > MOST_ACROSS or down > MOST_DOWN or results.duplicated(_searched(results)).any()
+    return bool(values[-1] > MOST_ACROSS or down > MOST_DOWN or results.duplicated(_searched(results)).any())
 
 
 def _plain(value: object) -> str:

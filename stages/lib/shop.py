@@ -84,8 +84,8 @@ def _views(rng: np.random.Generator, sessions: Columns) -> Columns:
         ordering = (step >= 0) & (step < len(ORDER))
         types[here, position] = np.where(ordering, ORDER[np.clip(step, 0, len(ORDER) - 1)], drawn)
         previous[here] = np.where(step == len(ORDER) - 1, tables.START, types[here, position])
-    session, position = np.nonzero(np.arange(MAX_VIEWS) < length[:, None])
-    return {"session": session, "position": position, "type": types[session, position]}
+    session, place = np.nonzero(np.arange(MAX_VIEWS) < length[:, None])
+    return {"session": session, "position": place, "type": types[session, place]}
 
 
 def _pages(rng: np.random.Generator, sessions: Columns, views: Columns) -> Columns:
@@ -149,7 +149,8 @@ def _event(
     visible: np.ndarray | bool = True,
 ) -> Columns:
     """Events of a kind: on which view, after which share of its dwell; -1 is none."""
-    columns = {"kind": kind, "view": view, "share": share, "product": product, "quantity": quantity, "visible": visible}
+    columns: dict[str, np.ndarray | float] = {"kind": kind, "view": view, "share": share}
+    columns |= {"product": product, "quantity": quantity, "visible": visible}
     return {name: np.broadcast_to(column, len(view)) for name, column in columns.items()}
 
 

@@ -88,7 +88,7 @@ def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
     try:
         with _opened(path, settings, newline="") as file:
             # DuckDB would find no line in it.
-            if settings.encoding == "utf-16" and file.buffer.peek(2).startswith(codecs.BOM_UTF16_BE):
+            if settings.encoding == "utf-16" and file.buffer.peek(2).startswith(codecs.BOM_UTF16_BE):  # type: ignore[attr-defined]
                 raise InputError(f"{path}: big-endian utf-16, which is not read; save it as utf-8")
             line = file.readline().rstrip("\r\n")
             if "\0" in line:

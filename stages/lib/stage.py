@@ -17,8 +17,8 @@ def run(main: Callable[..., None]) -> None:
 
     An InputError ends the process with exit code 1 and one line, `STAGE: message`; an interrupt ends it with 130.
     """
-    module = inspect.getmodule(main)
-    name = Path(module.__file__).stem
+    module = sys.modules[main.__module__]
+    name = Path(inspect.getfile(main)).stem
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)
     for argument in inspect.signature(main).parameters.values():
         is_option = argument.kind is argument.KEYWORD_ONLY

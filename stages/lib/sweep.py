@@ -164,7 +164,7 @@ def best(results: pd.DataFrame) -> int:
     """The row of the point with the highest validation AUC; the first of them, if several are."""
     if results[JUDGE].isna().all():
         raise InputError("no point of the grid has a validation AUC")
-    return int(results[JUDGE].idxmax())
+    return int(results[JUDGE].argmax())
 
 
 def _shards(grid: Grid) -> list[Grid]:
@@ -188,7 +188,7 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, se
     from talos import Scan
 
     # talos is handed the numbers of the folds, not their rows, which it would hash several times a round.
-    def train(numbers, same_numbers, x_val, y_val, point):
+    def train(numbers: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, point: Point) -> dict:
         settings = base.at(point)
         by_fold = pd.DataFrame([_figures(folds[settings.encoding][number], settings, seed) for number in numbers])
         figures = by_fold.mean().to_dict() | {STANDARD_ERROR: by_fold[JUDGE].sem(skipna=False)}
@@ -274,5 +274,5 @@ def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
 def _fingerprint(grid: Grid, base: Recipe, folds: Folds, seed: int) -> str:
     content = hashlib.sha256(repr((grid, base, seed, [*folds])).encode())
     for array in (array for parts in folds.values() for rows in parts for array in rows.arrays()):
-        content.update(np.ascontiguousarray(array))
+        content.update(np.ascontiguousarray(array).data)
     return content.hexdigest()[:16]

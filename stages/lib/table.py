@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,7 +39,7 @@ class Sessions:
             raise InputError(f"the sessions have no {role}; prepare.keys.{role} names its column")
         return self.table[names[0]].to_pandas()
 
-    def take(self, rows) -> "Sessions":
+    def take(self, rows: np.ndarray) -> "Sessions":
         return Sessions(self.table.take(pa.array(rows)))
 
     def only(self, *roles: str) -> "Sessions":

@@ -110,7 +110,7 @@ def _seed_dropout(model: keras.Model, seed: int) -> None:
 
 def _optimizer(settings: Training, model: keras.Model) -> keras.optimizers.Optimizer:
     try:
-        kind = type(keras.optimizers.get(settings.optimizer))
+        kind = keras.optimizers.get(settings.optimizer).__class__
     except ValueError:
         raise InputError(f"params.yaml: training.optimizer: Keras knows no '{settings.optimizer}'") from None
     # AdamW takes no None, and others would do for 0 what they need not.
