@@ -41,8 +41,9 @@ class Remote:
     store: Store
     settings: dict[str, str] = field(default_factory=dict)  # for all, in git
     own: dict[str, str] = field(default_factory=dict)  # --local: secrets, and what differs from person to person
-    writer: dict[str, str] = field(default_factory=dict)  # more of these, for who may write
-    secrets: tuple[str, ...] = ()
+    writer: dict[str, str] = field(default_factory=dict)  # more of these, to push
+    reader: dict[str, str] = field(default_factory=dict)  # and back
+    private: tuple[str, ...] = ()  # what git must not see
     by_way_of: Callable[[int], dict[str, str]] = lambda port: {}  # own settings that lead through another port
     port: int = 0
 
@@ -109,7 +110,7 @@ def s3(place: Path) -> Iterator[Remote]:
             Bucket(client, bucket),
             settings={"endpointurl": endpoint, "region": "us-east-1"},
             own={"access_key_id": key, "secret_access_key": secret},
-            secrets=(key, secret),
+            private=(key, secret),
             by_way_of=lambda port: {"endpointurl": f"http://{HOST}:{port}"},
             port=port,
         )
@@ -144,7 +145,7 @@ def ssh(place: Path) -> Iterator[Remote]:
             Folder(place / "store"),
             settings={"port": str(port)},
             own={"user": getpass.getuser(), "keyfile": str(place / "user_key")},
-            secrets=(str(place / "user_key"), *(place / "user_key").read_text().splitlines()[1:-1]),
+            private=(str(place / "user_key"), *(place / "user_key").read_text().splitlines()[1:-1]),
             by_way_of=lambda port: {"port": str(port)},
             port=port,
         )
@@ -163,6 +164,7 @@ def http(place: Path) -> Iterator[Remote]:
             f"http://{HOST}:{port}",
             Folder(place / "store"),
             writer={"url": str(place / "store")},
+            reader={"url": f"http://{HOST}:{port}"},
             by_way_of=lambda port: {"url": f"http://{HOST}:{port}"},
             port=port,
         )
