@@ -1,6 +1,7 @@
 """Remotes to share data by, each on this machine alone: a folder, and S3, SSH and HTTP servers on 127.0.0.1."""
 
 import getpass
+import hashlib
 import os
 import shutil
 import socket
@@ -84,6 +85,43 @@ class Bucket:
 
     def delete(self, name: str) -> None:
         self.client.delete_object(**self.at, Key=name)
+
+
+def wrong(store: Store) -> set[str]:
+    """The objects that are not what their names say."""
+    return {name for name in objects(store) if name != address(store.read(name), Path(name).suffix)}
+
+
+def objects(store: Store) -> set[str]:
+    # Not the .….tmp that a killed transfer leaves, which DVC takes for nothing.
+    return {name for name in store.names() if name.startswith("files/md5/") and not Path(name).name.startswith(".")}
+
+
+def address(content: bytes, suffix: str = "") -> str:
+    """The name of an object; the list of a folder's files has the suffix .dir."""
+    md5 = hashlib.md5(content).hexdigest()
+    return f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
+
+
+def runs(store: Store) -> set[str]:
+    return {name for name in store.names() if name.startswith("runs/")}
+
+
+@contextmanager
+def damaged(store: Store, name: str) -> Iterator[Callable[[str], None]]:
+    """A way to do an object harm, until the end."""
+    content = store.read(name)
+
+    def damage(how: str) -> None:
+        if how == "lost":
+            store.delete(name)
+        else:
+            store.write(name, content[:-1] + bytes([content[-1] ^ 1]))
+
+    try:
+        yield damage
+    finally:
+        store.write(name, content)
 
 
 @contextmanager

@@ -1,17 +1,15 @@
 """Data and models shared by remotes, as the README says: between clones, through real servers on this machine."""
 
-import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from project import Project
-from remotes import KINDS, Folder, Remote, Store, gate
+from remotes import KINDS, Folder, Remote, address, damaged, gate, objects, runs, wrong
 
 # As little as makes all stages run
 TINY = {
@@ -88,22 +86,6 @@ def outputs(project: Project) -> list[str]:
     return found
 
 
-def wrong(store: Store) -> set[str]:
-    """The objects that are not what their names say."""
-    return {name for name in objects(store) if name != address(store.read(name), Path(name).suffix)}
-
-
-def objects(store: Store) -> set[str]:
-    # Not the .….tmp that a killed transfer leaves, which DVC takes for nothing.
-    return {name for name in store.names() if name.startswith("files/md5/") and not Path(name).name.startswith(".")}
-
-
-def address(content: bytes, suffix: str = "") -> str:
-    """The name of an object; the list of a folder's files has the suffix .dir."""
-    md5 = hashlib.md5(content).hexdigest()
-    return f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
-
-
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Project:
     built = Project(tmp_path_factory.mktemp("origin"), **TINY)
@@ -122,7 +104,7 @@ def variant(origin, tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def shared(request, origin, tmp_path_factory) -> tuple[Remote, Clone]:
+def shared(request, origin, tmp_path_factory) -> Iterator[tuple[Remote, Clone]]:
     """A remote, and who has pushed to it and committed how it is reached."""
     place = tmp_path_factory.mktemp(request.param)
     with KINDS[request.param](place) as remote:
@@ -235,7 +217,7 @@ def test_a_pull_that_was_killed_is_taken_up_again(shared, colleague):
 @pytest.mark.parametrize("shared", READ, indirect=True)
 def test_an_object_that_the_remote_has_lost_or_changed_is_an_error_that_names_its_file(shared, colleague):
     remote, owner = shared
-    with damaged(remote, address(owner.file(SOME))) as damage:
+    with damaged(remote.store, address(owner.file(SOME))) as damage:
         for how in ("lost", "changed"):
             damage(how)
             done = colleague.run("dvc", "pull")
@@ -247,31 +229,34 @@ def test_an_object_that_the_remote_has_lost_or_changed_is_an_error_that_names_it
     assert colleague.ends_with(owner) and not wrong(colleague.cache)
 
 
+@pytest.mark.parametrize("shared", ["folder", "s3"], indirect=True)
+def test_a_lost_file_of_a_model_comes_back_when_the_models_list_is_pushed_again(shared, colleague):
+    remote, owner = shared
+    lost = address(owner.file("models/base/network.keras"))
+    oid = lost.removeprefix("files/md5/").replace("/", "")
+    lists = [name for name in objects(remote.store) if name.endswith(".dir")]
+    lists = [name for name in lists if oid.encode() in remote.store.read(name)]
+    remote.store.delete(lost)
+    done = colleague.run("dvc", "pull")
+    assert done.returncode != 0 and oid in done.stderr and "failed to pull" in done.stderr
+    assert not wrong(colleague.cache)
+    assert "up to date" in owner.dvc("push")  # DVC believes in a list that is there
+    for name in lists:
+        remote.store.delete(name)
+    owner.dvc("push")
+    colleague.dvc("pull")
+    assert colleague.ends_with(owner) and not wrong(colleague.cache)
+
+
 @pytest.mark.parametrize("shared", READ, indirect=True)
 def test_unless_told_to_verify_dvc_takes_what_it_gets(shared, colleague):
     """Why `verify` is part of the recipe: should this fail one day, the recipe can go without."""
     remote, owner = shared
     colleague.dvc("remote", "modify", "--local", "storage", "verify", "false")
-    with damaged(remote, address(owner.file(SOME))) as damage:
+    with damaged(remote.store, address(owner.file(SOME))) as damage:
         damage("changed")
         colleague.dvc("pull", SOME)
     assert colleague.file(SOME) != owner.file(SOME) and wrong(colleague.cache) == {address(owner.file(SOME))}
-
-
-@contextmanager
-def damaged(remote: Remote, name: str) -> Iterator[Callable[[str], None]]:
-    content = remote.store.read(name)
-
-    def damage(how: str) -> None:
-        if how == "lost":
-            remote.store.delete(name)
-        else:
-            remote.store.write(name, content[:-1] + bytes([content[-1] ^ 1]))
-
-    try:
-        yield damage
-    finally:
-        remote.store.write(name, content)
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
@@ -292,7 +277,3 @@ def test_two_people_push_at_once(kind, origin, variant, tmp_path):
             shutil.copy(clone.folder / "dvc.lock", third.folder)
             third.dvc("pull")
             assert third.ends_with(trained)
-
-
-def runs(store: Store) -> set[str]:
-    return {name for name in store.names() if name.startswith("runs/")}
