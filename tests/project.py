@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -15,10 +16,13 @@ ROOT = Path(__file__).parents[1]
 class Project:
     """A checkout of the project in a folder of its own, with a DVC cache of its own."""
 
+    environment: Mapping[str, str] = os.environ
+
     def __init__(self, folder: Path, **changes: object):
         self.folder = folder
         for name in ("stages", ".dvc"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("cache", "tmp", "__pycache__"))
+            private = shutil.ignore_patterns("cache", "tmp", "config.local", "__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=private)
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / name, folder / name)
         self.set_params(**changes)
@@ -35,15 +39,30 @@ class Project:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
     def run(self, *command: str) -> subprocess.CompletedProcess:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            command, cwd=self.folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, **self._here(), check=False)
+
+    def start(self, *command: str) -> subprocess.Popen:
+        """As run, but not waited for, in a process group of its own."""
+        return subprocess.Popen(command, **self._here(), start_new_session=True)
+
+    def _here(self) -> dict:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return {"cwd": self.folder, "env": {**self.environment, "PATH": path}, **pipes}
 
     def dvc(self, *arguments: str) -> str:
         done = self.run("dvc", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        done = self.run("git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
 
     def file(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
