@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import joblib
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from stages.lib import params, sweep, workers
+from stages.lib.files import InputError
 from stages.lib.sweep import Rows
 
 ROOT = Path(__file__).parents[1]
@@ -146,6 +148,39 @@ def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatc
         gone.wait()
         pool.by(gone.pid, call)
     assert list(map(int, made.read_text().split()))[:3] == [one] * 3 and len(made.read_text().split()) == 4
+
+
+def test_a_shard_is_walked_by_one_worker_at_a_time(tmp_path):
+    entered = threading.Event()
+
+    def enter():
+        with sweep._alone(tmp_path / "0000"):
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with sweep._alone(tmp_path / "0000"), sweep._alone(tmp_path / "0001"):
+        other.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    other.join()
+
+
+def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
+    with (
+        pytest.raises(InputError, match="elsewhere: workers must share this folder"),
+        sweep._alone(tmp_path / "elsewhere" / "0000"),
+    ):
+        pass
+
+
+def test_rows_are_written_once_and_read_as_they_were(parts, tmp_path):
+    folder = parts[0].save(tmp_path / "rows")
+    (folder / "targets.npy").unlink()  # a walk was killed as it wrote them
+    before = (folder / "inputs.npy").stat().st_mtime_ns
+    read = Rows.load(parts[0].save(folder))
+    assert (folder / "inputs.npy").stat().st_mtime_ns == before
+    for name, array in vars(parts[0]).items():
+        np.testing.assert_array_equal(getattr(read, name), array, strict=True)
 
 
 # A process that walks the grid and writes what it found, to be killed on its way.

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +182,9 @@ def _walk_shard(
             x_val=numbers,
             y_val=numbers,
             params=shard,
-            model=train,
+            # talos hashes the source of all that is called, and goes on from nothing where it has changed. Of a bare
+            # function it would hash the bytecode too, which differs with what the process has done before.
+            model=partial(train),
             experiment_name="grid",
             experiment_dir=folder,
             resume=resume,
