@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from joblib import delayed
 
-from stages.lib import params, stage, sweep
+from stages.lib import params, stage, sweep, workers
 from stages.lib.files import replacing
 from stages.lib.params import Encoding, GridSearch, Recipe, Split
 
@@ -21,7 +21,7 @@ def main(
         "grid_search", "train_base", "train_strong", "split", "validation", "evaluate", "seed"
     )
     base = {"train_base": study, "train_strong": strong}[settings.recipe]
-    with sweep.workers(settings.grid) as pool:
+    with workers.pool(len(sweep.shards(settings.grid)), settings.backend) as pool:
         folds = judged_rows(train_rows, settings, base, split, seed)
         found, walkers = sweep.walk(pool, settings.grid, base, folds, seed, CHECKPOINTS)
         row = sweep.best(found)
@@ -30,7 +30,7 @@ def main(
         recipe = base.at(winner)
         fitted = encoder if recipe.encoding == study.encoding else None
         train_winner = delayed(_train_winner)(
-            (train_rows, test_rows, fitted, model, predictions, importances),
+            [path and path.absolute() for path in (train_rows, test_rows, fitted, model, predictions, importances)],
             settings=recipe,
             split=split,
             validation=validation,
@@ -40,7 +40,7 @@ def main(
         pool.by(walkers[row], train_winner)
     with replacing(results) as temporary:
         found.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    shutil.rmtree(CHECKPOINTS)
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # a lost worker may hold a file in there
 
 
 def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Split, seed: int) -> sweep.Folds:
@@ -64,7 +64,7 @@ def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Spl
     return {encoded: [rows(*part, encoded) for part in parts] for encoded in encodings}
 
 
-def _train_winner(paths: tuple[Path, Path, Path | None, Path, Path, Path], **settings: Any) -> None:
+def _train_winner(paths: list[Any], **settings: Any) -> None:
     # In a worker, which has TensorFlow loaded.
     from stages.lib.model import train_and_predict
 

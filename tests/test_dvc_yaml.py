@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
 LOCK = ROOT / "dvc.lock"
+# Where a stage works, not what it finds: a laptop and a cluster write the same lock.
+NOT_TRACKED = {"grid_search": {"backend"}}
 
 
 def imported(path: Path) -> Iterator[Path]:
@@ -47,9 +49,18 @@ def test_the_code_a_stage_imports_is_what_it_depends_on(name: str):
     assert declared == {str(path) for path in imported(Path(f"stages/{name}.py"))}
 
 
+def tracked(section: str) -> set[str]:
+    """The section, or all its keys but those that are not tracked."""
+    if section not in NOT_TRACKED:
+        return {section}
+    keys = params.Params.model_fields[section].annotation.model_fields
+    return {f"{section}.{key}" for key in keys.keys() - NOT_TRACKED[section]}
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_the_params_a_stage_reads_are_what_it_declares(name: str):
-    assert set(STAGES[name].get("params", [])) == sections_read(Path(f"stages/{name}.py"))
+    read = sections_read(Path(f"stages/{name}.py"))
+    assert set(STAGES[name].get("params", [])) == {key for section in read for key in tracked(section)}
 
 
 @pytest.mark.parametrize("name", STAGES)

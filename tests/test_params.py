@@ -133,6 +133,11 @@ def test_sections_can_not_be_changed():
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
         # no such choice
         ("split.by", "date", "split.by: expected 'target', 'visitor' or 'time', got 'date'"),
+        (
+            "grid_search.backend",
+            "127.0.0.1:8786",
+            "grid_search.backend: expected loky or the address of a Dask scheduler, such as tcp://127.0.0.1:8786, got",
+        ),
         ("smote_train.variant", "svm", "smote_train.variant: expected 'smote'"),
         ("prepare.csv.encoding", "cp1252", "prepare.csv.encoding: expected 'utf-8'"),
         ("prepare.csv.delimiter", "", "prepare.csv.delimiter: expected auto or one character, got ''"),

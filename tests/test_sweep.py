@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import joblib
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.lib import params, sweep
+from stages.lib import params, sweep, workers
+from stages.lib.files import InputError
 from stages.lib.sweep import Rows
 
 ROOT = Path(__file__).parents[1]
@@ -44,21 +46,19 @@ def folds(base, parts) -> sweep.Folds:
     return {base.encoding: parts}
 
 
-def walk(grid, base, folds, folder, monkeypatch, workers=1) -> pd.DataFrame:
-    monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: workers)
-    with sweep.workers(grid) as pool:
+def walk(grid, base, folds, folder, most=1) -> pd.DataFrame:
+    with workers.pool(most) as pool:
         return sweep.walk(pool, grid, base, folds, seed=1, checkpoints=folder)[0]
 
 
 @pytest.fixture(scope="module")
 def found(base, folds, tmp_path_factory) -> pd.DataFrame:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        return walk(GRID, base, folds, tmp_path_factory.mktemp("grid") / "checkpoints", monkeypatch)
+    return walk(GRID, base, folds, tmp_path_factory.mktemp("grid") / "checkpoints")
 
 
 def test_shards_are_the_grid_and_compile_once_each():
     grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
-    shards = sweep._shards(grid)
+    shards = sweep.shards(grid)
     together = [point for shard in shards for point in sweep.points(shard)]
     assert sorted(map(str, map(sorted, map(dict.items, together)))) == sorted(
         map(str, map(sorted, map(dict.items, sweep.points(grid))))
@@ -74,8 +74,8 @@ def test_a_row_a_point_in_the_order_of_the_grid(found):
 
 
 @pytest.mark.slow
-def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tmp_path, monkeypatch):
-    apart = [walk(GRID, base, {base.encoding: [part]}, tmp_path / "one", monkeypatch) for part in parts]
+def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tmp_path):
+    apart = [walk(GRID, base, {base.encoding: [part]}, tmp_path / "one") for part in parts]
     for figure in ("val_auc", "val_loss", "loss"):
         mean = (apart[0][figure] + apart[1][figure]) / 2
         np.testing.assert_allclose(found[figure], mean, rtol=1e-9)
@@ -100,17 +100,18 @@ def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds):
 
 @pytest.mark.slow
 def test_workers_and_the_order_of_the_grid_change_nothing(found, base, folds, tmp_path, monkeypatch):
-    with_two = walk(GRID, base, folds, tmp_path / "a", monkeypatch, workers=2)
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
+    with_two = walk(GRID, base, folds, tmp_path / "a", most=2)
     pd.testing.assert_frame_equal(with_two, found, check_exact=True)
     backwards = {name: values[::-1] for name, values in reversed(GRID.items())}
-    turned = walk(backwards, base, folds, tmp_path / "b", monkeypatch)[list(found)]
+    turned = walk(backwards, base, folds, tmp_path / "b")[list(found)]
     turned = turned.sort_values(list(GRID)).reset_index(drop=True)
     pd.testing.assert_frame_equal(turned, found, check_exact=True)
 
 
-def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path, monkeypatch):
+def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path):
     wild = base.at({"optimizer": "sgd", "l2": 10.0})
-    results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c", monkeypatch)
+    results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c")
     assert results.val_auc.isna().tolist() == [True, False]
     assert sweep.best(results) == 1
 
@@ -120,25 +121,25 @@ def test_the_first_of_the_best_points_wins():
     assert sweep.best(results) == 1
 
 
-def test_any_setting_can_be_searched(base, folds, tmp_path, monkeypatch):
+def test_any_setting_can_be_searched(base, folds, tmp_path):
     grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "schedule": ["cosine"], "members": [1, 2]}
-    assert len(walk(grid, base, folds, tmp_path / "d", monkeypatch)) == 8
+    assert len(walk(grid, base, folds, tmp_path / "d")) == 8
 
 
-def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path, monkeypatch):
+def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path):
     grid = {"bins": [0, 2], "learning_rate": [0.1]}
     other = base.at({"bins": 2}).encoding
     turned = [Rows(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
-    found = walk(grid, base, {base.encoding: parts, other: turned}, tmp_path / "e", monkeypatch)
+    found = walk(grid, base, {base.encoding: parts, other: turned}, tmp_path / "e")
     assert found.val_auc[0] > 0.5 > found.val_auc[1]
 
 
 @pytest.mark.slow
 def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
     made = tmp_path / "made.txt"
     call = joblib.delayed(exec)(f"import os\nwith open({str(made)!r}, 'a') as file: print(os.getpid(), file=file)")
-    with sweep.workers(GRID) as pool:
+    with workers.pool(2) as pool:
         pool([joblib.delayed(exec)("import time; time.sleep(0.5)"), call])  # the other of two
         (one,) = map(int, made.read_text().split())
         pool.by(one, call)
@@ -149,19 +150,50 @@ def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatc
     assert list(map(int, made.read_text().split()))[:3] == [one] * 3 and len(made.read_text().split()) == 4
 
 
+def test_a_shard_is_walked_by_one_worker_at_a_time(tmp_path):
+    entered = threading.Event()
+
+    def enter():
+        with sweep._alone(tmp_path / "0000"):
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with sweep._alone(tmp_path / "0000"), sweep._alone(tmp_path / "0001"):
+        other.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    other.join()
+
+
+def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
+    with (
+        pytest.raises(InputError, match="elsewhere: workers must share this folder"),
+        sweep._alone(tmp_path / "elsewhere" / "0000"),
+    ):
+        pass
+
+
+def test_rows_are_written_once_and_read_as_they_were(parts, tmp_path):
+    folder = parts[0].save(tmp_path / "rows")
+    (folder / "targets.npy").unlink()  # a walk was killed as it wrote them
+    before = (folder / "inputs.npy").stat().st_mtime_ns
+    read = Rows.load(parts[0].save(folder))
+    assert (folder / "inputs.npy").stat().st_mtime_ns == before
+    for name, array in vars(parts[0]).items():
+        np.testing.assert_array_equal(getattr(read, name), array, strict=True)
+
+
 # A process that walks the grid and writes what it found, to be killed on its way.
 PROGRAM = """
 import sys
 from pathlib import Path
-import joblib
 import numpy as np
-from stages.lib import params, sweep
-joblib.cpu_count = lambda: 1
+from stages.lib import params, sweep, workers
 base = params.Recipe.model_validate_json(Path("base.json").read_text())
 rows = sweep.Rows(**np.load("rows.npz"))
 grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
 try:
-    with sweep.workers(grid) as pool:
+    with workers.pool(1) as pool:
         folds = {base.encoding: [rows]}
         found, _ = sweep.walk(pool, grid, base, folds, seed=int(sys.argv[2]), checkpoints=Path(sys.argv[1] + ".parts"))
     found.to_csv(sys.argv[1])

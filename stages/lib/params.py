@@ -1,5 +1,6 @@
 """params.yaml as typed, checked, frozen sections."""
 
+import re
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
@@ -32,6 +33,13 @@ def _not_one(folds: int) -> int:
     if folds == 1:
         raise ValueError("expected 2 or more, or 0 for none, got 1")
     return folds
+
+
+def _backend(value: str) -> str:
+    if value != "loky" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", value):
+        example = "tcp://127.0.0.1:8786"
+        raise ValueError(f"expected loky or the address of a Dask scheduler, such as {example}, got {value!r}")
+    return value
 
 
 class Section(BaseModel):
@@ -160,6 +168,7 @@ class Validation(Section):
 
 
 class GridSearch(Section):
+    backend: Annotated[str, AfterValidator(_backend)]
     recipe: Literal["train_base", "train_strong"]
     folds: Folds
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]

@@ -21,9 +21,10 @@ def run(main: Callable[..., None]) -> None:
     name = Path(inspect.getfile(main)).stem
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)
     for argument in inspect.signature(main).parameters.values():
-        is_option = argument.kind is argument.KEYWORD_ONLY
-        flags = (f"-{argument.name[0]}", f"--{argument.name}") if is_option else (argument.name,)
-        parser.add_argument(*flags, type=Path, **({"required": True} if is_option else {}))
+        if argument.kind is argument.KEYWORD_ONLY:
+            parser.add_argument(f"-{argument.name[0]}", f"--{argument.name}", type=Path, required=True)
+        else:
+            parser.add_argument(argument.name, type=Path)
     arguments = parser.parse_args()
     # DVC and schedulers stop a stage with SIGTERM: unwind as for Ctrl-C, so that no half-written file stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,28 +1,25 @@
-"""A grid of settings, walked by talos on all cores; killed and started again, it goes on where it was."""
+"""A grid of settings, walked by talos on all workers; killed and started again, it goes on where it was."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
-import psutil
 from joblib import delayed
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from stages.lib.files import InputError
+from stages.lib.files import InputError, replacing
 from stages.lib.params import Encoding, Recipe
+from stages.lib.workers import Pool, say
 
 if TYPE_CHECKING:
     import pandas as pd  # where it is used: the workers start a quarter of a second sooner
@@ -35,7 +32,6 @@ WORKER = "worker"
 
 Point = dict[str, Any]
 Grid = dict[str, list[Any]]
-Call = tuple[Callable, tuple, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,23 @@ class Rows:
     validation_inputs: np.ndarray
     validation_targets: np.ndarray
 
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self.inputs, self.targets, self.validation_inputs, self.validation_targets
+    def save(self, folder: Path) -> Path:
+        """A .npy file for each array, unless it is there; returns the folder."""
+        for name, array in vars(self).items():
+            path = folder / f"{name}.npy"
+            if not path.exists():
+                with replacing(path) as temporary:
+                    np.save(temporary, array)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> Rows:
+        """As it was saved; read from disk where it is used."""
+        return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
 
 
 Folds = dict[Encoding, list[Rows]]  # the same folds, by how they are encoded
+SavedFolds = dict[Encoding, list[Path]]
 
 
 def points(grid: Grid) -> list[Point]:
@@ -59,60 +67,19 @@ def points(grid: Grid) -> list[Point]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
-class Pool:
-    """Worker processes, which start to load TensorFlow at once, while this process reads its data."""
+def shards(grid: Grid) -> list[Grid]:
+    """Grids of at most POINTS_A_SHARD points that together are `grid`.
 
-    def __init__(self, parallel: joblib.Parallel, workers: int) -> None:
-        self.parallel, self.workers = parallel, workers
-        self.loaded = parallel(delayed(_load)() for _ in range(workers))
-
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        """The results of `delayed` calls, each made by a worker that is free."""
-        list(self.loaded)
-        return list(self.parallel(calls))
-
-    def by(self, process: int, call: Call) -> None:
-        """Have the call made by the worker of this process id, which may have compiled what it needs.
-
-        joblib can't be told whom to give a call to, so all workers are offered it.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            self([delayed(_take)(call, process, Path(folder) / "taken")] * self.workers)
-
-
-@contextmanager
-def workers(grid: Grid) -> Iterator[Pool]:
-    """A process for each core that has a shard of the grid to work on.
-
-    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each.
+    Each has one value of everything but the learning rate, so that it compiles once; and few, because talos' books
+    grow with the square of the points. They depend on the grid alone, so that any number of workers can resume.
     """
-    count = min(len(_shards(grid)), joblib.cpu_count())
-    # What killed workers leave behind is cleared up by a process that would warn of it.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    try:
-        with joblib.Parallel(n_jobs=count, return_as="generator") as parallel:
-            yield Pool(parallel, count)
-    except TerminatedWorkerError:
-        raise InputError("a worker was killed, for want of memory perhaps; run again to go on from there") from None
-    finally:
-        # They have nothing to put in order, and TensorFlow takes a second to leave by itself.
-        get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)
-
-
-def _load() -> None:
-    import stages.lib.model  # noqa: F401
-
-
-def _take(call: Call, process: int, taken: Path) -> None:
-    """Make the call if this worker is meant, or if the one that is has gone; else wait until another has taken it."""
-    while os.getpid() != process and psutil.pid_exists(process) and not taken.exists():
-        time.sleep(0.01)
-    try:
-        taken.mkdir()
-    except FileExistsError:
-        return
-    function, arguments, keywords = call
-    function(*arguments, **keywords)
+    rates = grid.get("learning_rate")
+    others = {name: values for name, values in grid.items() if name != "learning_rate"}
+    found = [{name: [value] for name, value in point.items()} for point in points(others)]
+    if rates is None:
+        return found
+    parts = [rates[start : start + POINTS_A_SHARD] for start in range(0, len(rates), POINTS_A_SHARD)]
+    return [shard | {"learning_rate": part} for shard in found for part in parts]
 
 
 def walk(
@@ -126,25 +93,29 @@ def walk(
     over the root of their number. It is a little too small, as folds share rows to train on (Bengio & Grandvalet
     2004, "No unbiased estimator of the variance of k-fold cross-validation").
     The figures do not depend on the number of workers in the `pool`, nor on the order they work in. Finished points
-    are kept under `checkpoints`, for another walk of the same folds, grid and settings to go on from.
+    are kept under `checkpoints`, for another walk of the same folds, grid and settings to go on from; so are the
+    rows, to be read by the workers.
     Raises InputError if the walk was interrupted: a part of a grid is no result.
     """
     import pandas as pd
 
     wanted = points(grid)
-    folder = checkpoints / _fingerprint(grid, base, folds, seed)
-    for other in checkpoints.glob("*"):
+    folder = checkpoints.absolute() / _fingerprint(grid, base, folds, seed)
+    for other in checkpoints.absolute().glob("*"):
         if other != folder:
-            shutil.rmtree(other)
-    shards = _shards(grid)
+            shutil.rmtree(other, ignore_errors=True)  # a worker of that walk may be at work yet
+    saved = {
+        encoded: [rows.save(folder / "rows" / f"{number}-{part}") for part, rows in enumerate(parts)]
+        for number, (encoded, parts) in enumerate(folds.items())
+    }
     first, *others = next(iter(folds.values()))
     print(
         f"{len(wanted)} points, {len(others) + 1} {'folds' if others else 'part held out'}, "
         f"{len(first.inputs)} rows each, judged by {len(first.validation_inputs)}", flush=True
     )  # fmt: skip
     work = (
-        delayed(_walk_shard)(shard, wanted, base, _needed(folds, base, shard), seed, folder / f"{number:04}")
-        for number, shard in enumerate(shards)
+        delayed(_walk_shard)(shard, wanted, base, _needed(saved, base, shard), seed, folder / f"{number:04}")
+        for number, shard in enumerate(shards(grid))
     )
     found = pd.concat(pool(work), ignore_index=True)
     rows = pd.DataFrame([_row(point, found) for point in wanted])
@@ -167,22 +138,24 @@ def best(results: pd.DataFrame) -> int:
     return int(results[JUDGE].argmax())
 
 
-def _shards(grid: Grid) -> list[Grid]:
-    """Grids of at most POINTS_A_SHARD points that together are `grid`.
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other worker is in here for the same folder; the lock of a killed one goes with it.
 
-    Each has one value of everything but the learning rate, so that it compiles once; and few, because talos' books
-    grow with the square of the points. They depend on the grid alone, so that any number of workers can resume.
+    A scheduler that has lost sight of a worker gives its call to another, while it may still be at work.
     """
-    rates = grid.get("learning_rate")
-    others = {name: values for name, values in grid.items() if name != "learning_rate"}
-    shards = [{name: [value] for name, value in point.items()} for point in points(others)]
-    if rates is None:
-        return shards
-    parts = [rates[start : start + POINTS_A_SHARD] for start in range(0, len(rates), POINTS_A_SHARD)]
-    return [shard | {"learning_rate": part} for shard in shards for part in parts]
+    try:
+        lock = folder.with_suffix(".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise InputError(f"{folder.parent}: workers must share this folder, and lock files in it: {error}") from None
+    with lock:
+        yield
 
 
-def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, seed: int, folder: Path) -> pd.DataFrame:
+def _walk_shard(
+    shard: Grid, wanted: list[Point], base: Recipe, folds: SavedFolds, seed: int, folder: Path
+) -> pd.DataFrame:
     """What talos found for the points of `shard`, in a worker process."""
     import pandas as pd
     from talos import Scan
@@ -190,15 +163,15 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, se
     # talos is handed the numbers of the folds, not their rows, which it would hash several times a round.
     def train(numbers: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, point: Point) -> dict:
         settings = base.at(point)
-        by_fold = pd.DataFrame([_figures(folds[settings.encoding][number], settings, seed) for number in numbers])
+        by_fold = pd.DataFrame([_figures(Rows.load(rows), settings, seed) for rows in folds[settings.encoding]])
         figures = by_fold.mean().to_dict() | {STANDARD_ERROR: by_fold[JUDGE].sem(skipna=False)}
         if by_fold.isna().any(axis=None):
             figures |= dict.fromkeys((*FIGURES, STANDARD_ERROR), float("nan"))
         auc = f"{figures[JUDGE]:.4f}" + (f" ± {figures[STANDARD_ERROR]:.4f}" if len(numbers) > 1 else "")
-        print(
+        say(
             f"point {wanted.index(dict(point)) + 1}/{len(wanted)}  {said(point)}:  {JUDGE} {auc}  val_loss "
-            f"{figures['val_loss']:.4f}  after {figures['epochs_trained']:.0f} epochs", flush=True
-        )  # fmt: skip
+            f"{figures['val_loss']:.4f}  after {figures['epochs_trained']:.0f} epochs"
+        )
         return figures
 
     def scan(resume: bool) -> Any:
@@ -209,7 +182,9 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, se
             x_val=numbers,
             y_val=numbers,
             params=shard,
-            model=train,
+            # talos hashes the source of all that is called, and goes on from nothing where it has changed. Of a bare
+            # function it would hash the bytecode too, which differs with what the process has done before.
+            model=partial(train),
             experiment_name="grid",
             experiment_dir=folder,
             resume=resume,
@@ -219,21 +194,22 @@ def _walk_shard(shard: Grid, wanted: list[Point], base: Recipe, folds: Folds, se
             disable_progress_bar=True,
         )
 
-    try:
-        result = scan(resume=(folder / "checkpoint.json").exists())
-    except (ValueError, OSError):
-        # Made by other code or other versions, or cut off while it was written: nothing to go on from.
-        if not folder.exists():
-            raise
-        shutil.rmtree(folder)
-        result = scan(resume=False)
+    with _alone(folder):
+        try:
+            result = scan(resume=(folder / "checkpoint.json").exists())
+        except (ValueError, OSError):
+            # Made by other code or other versions, or cut off while it was written: nothing to go on from.
+            if not folder.exists():
+                raise
+            shutil.rmtree(folder)
+            result = scan(resume=False)
     # talos swallows an interrupt and returns what it has.
     if result.status != "complete" or len(result.data) != len(points(shard)):
         raise InputError(f"the grid was interrupted after {len(result.data)} of {len(points(shard))} points of a shard")
     return result.data.assign(**{WORKER: os.getpid()})
 
 
-def _needed(folds: Folds, base: Recipe, shard: Grid) -> Folds:
+def _needed(folds: SavedFolds, base: Recipe, shard: Grid) -> SavedFolds:
     return {encoded: folds[encoded] for encoded in {base.at(point).encoding: None for point in points(shard)}}
 
 
@@ -273,6 +249,6 @@ def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
 
 def _fingerprint(grid: Grid, base: Recipe, folds: Folds, seed: int) -> str:
     content = hashlib.sha256(repr((grid, base, seed, [*folds])).encode())
-    for array in (array for parts in folds.values() for rows in parts for array in rows.arrays()):
+    for array in (array for parts in folds.values() for rows in parts for array in vars(rows).values()):
         content.update(np.ascontiguousarray(array).data)
     return content.hexdigest()[:16]
