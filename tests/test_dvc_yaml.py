@@ -36,6 +36,12 @@ def imported(path: Path) -> Iterator[Path]:
                 yield from imported(module)
 
 
+def outputs(stage: dict, *kinds: str) -> list[tuple[str, dict]]:
+    """Path and settings of what the stage writes, of these kinds of outputs or of all."""
+    listed = [out for kind in kinds or ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+    return [(out, {}) if isinstance(out, str) else next(iter(out.items())) for out in listed]
+
+
 def sections_read(path: Path) -> set[str]:
     """The sections that the file asks params.load for."""
     calls = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Call)]
@@ -68,10 +74,16 @@ def test_a_stage_has_a_description_and_its_command_names_every_file(name: str):
     stage = STAGES[name]
     assert stage["desc"]
     files = [dep for dep in stage["deps"] if not dep.startswith(("stages/", "params.yaml"))]
-    files += [out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", [])]
+    files += [path for path, _ in outputs(stage, "outs", "plots")]
     for file in files:
         # evaluate and report are given the folders that hold them
         assert any(str(part) in stage["cmd"] for part in (file, *list(Path(file).parents)[:-1])), file
+
+
+def test_all_stages_but_those_that_judge_are_kept_in_the_run_cache():
+    # DVC keeps no run of a stage that has a plain output out of its cache; metrics and plots may be.
+    never = {name for name in STAGES for _, settings in outputs(STAGES[name], "outs") if not settings.get("cache", True)}
+    assert never == {"evaluate", "report"}
 
 
 def test_only_evaluate_depends_on_the_test_targets():
@@ -90,11 +102,7 @@ def test_no_script_imports_another_and_no_library_a_script():
 
 
 def test_every_stage_but_the_default_data_is_wired_by_files():
-    outs = {
-        out if isinstance(out, str) else next(iter(out))
-        for stage in STAGES.values()
-        for out in (*stage.get("outs", []), *stage.get("metrics", []))
-    }
+    outs = {path for stage in STAGES.values() for path, _ in outputs(stage)}
     for name, stage in STAGES.items():
         inputs = [dep for dep in stage["deps"] if not dep.startswith("stages/")]
         assert name == "simulate" or all(dep in (*outs, "${prepare.source}", "params.yaml") for dep in inputs)
