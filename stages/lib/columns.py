@@ -57,7 +57,8 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, dict[str, Kind], list
     _check_names(table, settings)
     table = table.drop(*settings.drop)
     # What is a label, the target, stays as it is.
-    table = table.mutate(**missing_as_null(table.drop(settings.target), settings.missing))
+    others = [name for name in table.columns if name != settings.target]
+    table = table.mutate(**missing_as_null(table, others, settings.missing))
     keys = [key for _, key in settings.keys if key]
     features = [name for name in table.columns if name not in (settings.target, *keys)]
     profiles = profile(table, features)
@@ -181,10 +182,10 @@ def _is_positive(value: Column, settings: Prepare) -> Column:
     return value == str(settings.positive)
 
 
-def missing_as_null(table: Table, missing: list[str]) -> dict[str, Column]:
-    """The table's columns of text, stripped, and of floats, with null for each of the texts `missing` and for NaN."""
+def missing_as_null(table: Table, names: list[str], missing: list[str]) -> dict[str, Column]:
+    """Columns of text, stripped, and of floats, with null for each of the texts `missing` and for NaN."""
     columns = {}
-    for name in table.columns:
+    for name in names:
         column = table[name]
         if column.type().is_string():
             text = column.strip()

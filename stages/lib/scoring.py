@@ -50,8 +50,7 @@ def _of_sessions(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
             raise InputError(f"no column '{name}', which the model was trained on; it has {', '.join(rows.columns)}")
     if not named:
         rows, named = rows.mutate(**{ROW: ibis.row_number()}), [ROW]
-    inputs = rows.select(*schema.features)
-    values = rows.mutate(**columns.missing_as_null(inputs, schema.missing))
+    values = rows.mutate(**columns.missing_as_null(rows, [*schema.features], schema.missing))
     read = {name: _read(values[name], name, schema) for name in schema.features}
     _check_readable(values, read, schema)
     return values.select(*named, **read), named
