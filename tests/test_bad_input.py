@@ -394,7 +394,9 @@ def test_a_feature_of_a_log_can_be_dropped(prepared):
     assert not {"visitTimeLV", "weekday"} & {*names}
 
 
-@pytest.mark.parametrize(("name", "says"), [("nowhere.csv", "no such file"), ("data.csv", "a folder; expected a file")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("nowhere.csv", "no such file"), ("data.csv", "a folder without parquet files")]
+)
 def test_a_source_that_is_no_file_is_refused(run_stage, write_params, name, says):
     write_params(**{"prepare.kind": "sessions"})
     Path("data.csv").mkdir()

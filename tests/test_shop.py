@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 
+from stages.lib import shop as shop_module
 from stages.lib.params import Simulate
-from stages.lib.shop import simulate
+from stages.lib.shop import blocks, simulate
 
 SESSIONS, PURCHASES = 51_349, 4_112
 
@@ -91,6 +93,39 @@ def test_the_same_seed_gives_the_same_bytes():
 
     assert content(1) == content(1)
     assert content(1) != content(2)
+
+
+@pytest.mark.parametrize(("sessions", "purchases"), [(1000, 80), (1001, 3), (50, 49)])
+def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions, purchases):
+    logs = list(blocks(settings(sessions, purchases), seed=3, size=300))
+    together = database(pa.concat_tables(logs))
+    assert len(logs) == -(-sessions // 300)
+    assert row(together, f"select count(*), count(bought) from ({SCORED})") == (sessions, purchases)
+    assert row(together, "select count(distinct visitor) from log")[0] == sum(
+        row(database(log), "select count(distinct visitor) from log")[0] for log in logs
+    )
+    # A session would hold two visitors if blocks shared it.
+    assert row(together, "select max(n) from (select count(distinct visitor) n from log group by session)") == (1,)
+
+
+def test_blocks_differ_and_a_log_of_one_is_as_it_was():
+    first, second = blocks(settings(600, 40), seed=3, size=300)
+    assert first["page"].to_pylist() != second["page"].to_pylist()
+    (only,) = blocks(settings(300, 20), seed=3, size=300)
+    assert only.equals(simulate(settings(300, 20), seed=3))
+
+
+def test_a_large_log_is_a_folder_of_parts(run_stage, write_params, monkeypatch):
+    monkeypatch.setattr(shop_module, "BLOCK", 300)
+    write_params(**{"simulate.sessions": 300, "simulate.purchases": 20})
+    assert run_stage("simulate", "clicks.parquet").code == 0
+    assert Path("clicks.parquet").is_file()
+    write_params(**{"simulate.sessions": 301, "simulate.purchases": 20})
+    assert run_stage("simulate", "clicks.parquet").code == 0
+    assert sorted(path.name for path in Path("clicks.parquet").iterdir()) == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
 
 
 def test_columns(log, shop):

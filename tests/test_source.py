@@ -3,9 +3,11 @@
 import csv
 import gzip
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 ROWS = [
@@ -136,3 +138,55 @@ def test_an_encoding_error_far_into_the_file_is_told_with_its_line(prepare):
 def test_the_source_is_left_as_it_was(prepare):
     prepare(GOOD)
     assert Path("sessions.csv").read_text() == GOOD
+
+
+def parts(folder: str, *names: str, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda part: part) -> Path:
+    """A folder of parquet files that hold ROWS, one after the other; the last part is changed."""
+    for place, name in enumerate(names):
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = pd.DataFrame(ROWS[place :: len(names)])
+        (change(part) if place else part).to_parquet(path)
+    return Path(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("part-0.parquet", "part-1.parquet"),
+        ("day=1/part.parquet", "day=2/part.parquet"),
+        ("a.parquet", "a[1]*'.parquet"),
+    ],
+    ids=["side by side", "by day", "odd names"],
+)
+def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
+    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys", "prepare.numbers": ["price"]})
+    folder = parts("clicks.parquet", *names)
+    # What Spark leaves beside its parts is no part.
+    for mark in ("_SUCCESS", ".part-0.parquet.crc", "_temporary/0/part.parquet", ".hidden.parquet"):
+        (folder / mark).parent.mkdir(parents=True, exist_ok=True)
+        (folder / mark).write_bytes(b"no parquet")
+    assert run_stage("prepare", folder, "prepared.parquet").code == 0
+    table = pq.read_table("prepared.parquet")
+    assert table["note"].to_pylist() == [row["note"] for row in ROWS[::2] + ROWS[1::2]]
+    assert "day" not in table.column_names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda part: part.drop(columns="price"), lambda part: part.assign(price=1.5)],
+    ids=["a column less", "another type"],
+)
+def test_parts_that_differ_in_a_column_are_refused_in_one_line(run_stage, write_params, change):
+    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"})
+    folder = parts("clicks.parquet", "part-0.parquet", "part-1.parquet", change=change)
+    said = run_stage("prepare", folder, "prepared.parquet").error
+    assert said.startswith(f"prepare: {folder}/part-1.parquet: other columns, or of other types, than in part-0")
+    assert said.endswith(": 'price'")
+
+
+def test_a_part_that_is_no_parquet_file_is_named(run_stage, write_params):
+    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"})
+    folder = parts("clicks.parquet", "part-0.parquet")
+    (folder / "part-1.parquet").write_bytes(b"PAR1 cut off")
+    assert "clicks.parquet/part-1.parquet: not a whole parquet file" in run_stage("prepare", folder, "p.parquet").error

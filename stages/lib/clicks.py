@@ -23,8 +23,8 @@ NUMBERS = (
 TEXTS = ("page", "page_type", "browser", "operating_system")
 ATTRIBUTES = (*TEXTS[2:], *NUMBERS[2:-1])
 EVENTS = ("view", "click", "scroll", "tab", "add", "remove", "purchase")
-# What orders events of one kind at one moment
-CONTENT = ("page", "page_type", "cents", "quantity", "checkout_step", *ATTRIBUTES, "tab_visible")
+# What orders page views of one moment
+CONTENT = ("page", "page_type", "checkout_step", *ATTRIBUTES, "tab_visible")
 PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
 SESSION = ["visitor", "session"]
 
@@ -44,17 +44,19 @@ def measure(log: Table, settings: Clicks) -> Measured:
     `missing`. Raises InputError when a needed column is not there or a value in it can't be read.
     """
     events, missing = normalise(log, settings)
-    events = number_views(events)
     at_view = settings.page_view
+    views = number_views(events)
+    opening = views.filter(_.number <= at_view)
     # The moment of scoring is the N-th view itself: what is on that page already, clicks say, comes after it.
-    events = events.mutate(
-        seen=(_.view_number < at_view) | ((_.view_number == at_view) & (_.event == "view")),
-        scored_view=(_.view_number == at_view) & (_.event == "view"),
-    )
+    moments = opening.filter(_.number == at_view).select(*SESSION, scored_time=_.time)
+    events = _join(events, moments).mutate(seen=(_.event != "view") & (_.time < _.scored_time))
     visits = events.group_by(SESSION).aggregate(**visit_totals(events), **seen_totals(events))
-    scored = visits.filter((_.views >= at_view) & (_.bought_before == 0)).drop("bought_before")
-    scored = _join(_join(scored, view_totals(events)), history(visits))
-    return Measured(seen_in_last_visit(scored, events), missing)
+    visits = _join(visits, views.group_by(SESSION).aggregate(last_page=_.page.argmax(_.number)))
+    past = history(visits)
+    scored = visits.filter(_.scorable & (_.bought_before == 0)).drop("scorable", "bought_before")
+    for more in (opening_totals(opening, at_view), past, seen_in_last_visit(past, opening, views, at_view)):
+        scored = _join(scored, more)
+    return Measured(scored.mutate(step=_later(_.event_step, _.view_step)), missing)
 
 
 def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
@@ -140,14 +142,13 @@ def _renamed(column: Value, names: dict[str, list[str]]) -> Value:
 
 
 def number_views(events: Table) -> Table:
-    """Adds view_number: how many pages the session has viewed up to this event, in an order without ties.
+    """The page views, numbered within their session from 1 on, in an order without ties.
 
-    Events at the same moment are ordered by their kind, as listed in EVENTS, then by their content; rows that
-    tie even so are alike in every column that counts.
+    Views at the same moment are ordered by their content; rows that tie even so are alike in every column that counts.
     """
-    rank = ibis.cases(*[(events.event == event, place) for place, event in enumerate(EVENTS)])
-    window = ibis.cumulative_window(group_by=SESSION, order_by=[_.time, rank, *CONTENT])
-    return events.mutate(view_number=(_.event == "view").cast("int64").sum().over(window))
+    views = events.filter(_.event == "view").select(*SESSION, "time", "second", "role", *CONTENT)
+    in_order = ibis.window(group_by=SESSION, order_by=["time", *CONTENT])
+    return views.mutate(number=ibis.row_number().over(in_order) + 1)
 
 
 def visit_totals(t: Table) -> dict[str, Value]:
@@ -164,26 +165,21 @@ def visit_totals(t: Table) -> dict[str, Value]:
         "purchase_items": _sum(t.quantity, purchase),
         "last_purchase_second": t.second.max(where=purchase),
         "added_items": _sum(t.quantity, add),
-        "first_page": t.page.argmin(t.view_number, where=view),
-        "last_page": t.page.argmax(t.view_number, where=view),
+        "scorable": t.scored_time.notnull().any(),
         "buys": (_count(purchase & ~t.seen) > 0).cast("int64"),
         "bought_before": _count(purchase & t.seen),
     }
 
 
 def seen_totals(t: Table) -> dict[str, Value]:
-    """What the session has come to at the scored view."""
+    """What events other than views have come to at the scored view."""
     add = t.event == "add"
     signed = ibis.cases((add, t.quantity), (t.event == "remove", -t.quantity), else_=0)
     measures = {
-        "now_second": t.second.max(where=t.scored_view),
         "basket_items": _sum(t.quantity, t.seen & add),
         "basket_cents": _sum(signed * t.cents, t.seen),
         "last_add_second": t.second.max(where=t.seen & add),
-        "step": t.checkout_step.max(where=t.seen),
-        "current_type": t.page_type.max(where=t.scored_view),
-        "current_visible": t.tab_visible.max(where=t.scored_view),
-        **{name: t[name].max(where=t.scored_view) for name in ATTRIBUTES},
+        "event_step": t.checkout_step.max(where=t.seen),
     }
     for event in ("click", "scroll", "tab"):
         happened = t.seen & (t.event == event)
@@ -192,20 +188,25 @@ def seen_totals(t: Table) -> dict[str, Value]:
     return measures
 
 
-def view_totals(events: Table) -> Table:
-    """A row a session: what its page views up to the scored one come to, and how long each lasted."""
-    views = events.filter(_.seen & (_.event == "view"))
-    by_view = ibis.window(group_by=SESSION, order_by=_.view_number)
-    views = views.mutate(seconds=(_.second.lead().over(by_view) - _.second).fill_null(0))
-    before = ~views.scored_view
+def opening_totals(opening: Table, at_view: int) -> Table:
+    """A row a session: what its page views up to the scored one come to, how long each lasted, and the scored one."""
+    by_number = ibis.window(group_by=SESSION, order_by="number")
+    views = opening.mutate(seconds=(_.second.lead().over(by_number) - _.second).fill_null(0))
+    before, last = views.number < at_view, views.number == at_view
     return views.group_by(SESSION).aggregate(
         **{f"now_{role}": _count(views.role == role) for role in PAGE_TYPES},
-        now_views=_count(views.seen),
+        now_views=_.count(),
+        first_page=views.page.max(where=views.number == 1),
+        view_step=views.checkout_step.max(),
         revisits=views.page.count() - views.page.nunique(),
         pages_before=views.page.nunique(where=before),
         seconds_product=_sum(views.seconds, views.role == "product"),
         seconds_cart=_sum(views.seconds, views.role == "cart"),
-        previous_seconds=views.seconds.argmax(views.view_number, where=before).fill_null(0),
+        previous_seconds=views.seconds.argmax(views.number, where=before).fill_null(0),
+        now_second=views.second.max(where=last),
+        current_type=views.page_type.max(where=last),
+        current_visible=views.tab_visible.max(where=last),
+        **{name: views[name].max(where=last) for name in ATTRIBUTES},
     )
 
 
@@ -239,23 +240,26 @@ def history(visits: Table) -> Table:
     return _join(before, past, ["visitor", "ended"])
 
 
-def seen_in_last_visit(scored: Table, events: Table) -> Table:
-    """Adds how many of the session's pages so far, and whether the current one, were also in the last visit."""
-    views = events.filter((_.event == "view") & _.page.notnull())
-    pages = views.select(*SESSION, "page").distinct()
-    so_far = views.filter(_.seen).group_by([*SESSION, "page"]).aggregate(is_current=_.scored_view.any())
-    last = scored.select(*SESSION, "last_session").filter(_.last_session.notnull())
-    shared = (
+def seen_in_last_visit(past: Table, opening: Table, views: Table, at_view: int) -> Table:
+    """A row a session: how many of its pages so far, and whether the current one, were also in the last visit."""
+    pages = views.filter(_.page.notnull()).select(*SESSION, "page").distinct()
+    so_far = opening.filter(_.page.notnull()).group_by([*SESSION, "page"]).aggregate(number=_.number.max())
+    last = past.select(*SESSION, "last_session").filter(_.last_session.notnull())
+    return (
         so_far.inner_join(last, SESSION)
         .inner_join(pages.rename(last_session="session"), ["visitor", "last_session", "page"])
         .group_by(SESSION)
-        .aggregate(shared_pages=_.count(), shared_current=_.is_current.any().cast("int64"))
+        .aggregate(shared_pages=_.count(), shared_current=(_.number == at_view).any().cast("int64"))
     )
-    return _join(scored, shared)
 
 
 def _join(left: Table, right: Table, keys: list[str] = SESSION) -> Table:
     return left.left_join(right, keys).drop([f"{key}_right" for key in keys])
+
+
+def _later(one: Value, other: Value) -> Value:
+    """The greater, or the one that there is."""
+    return (other.isnull() | (one > other)).ifelse(one, other)
 
 
 def _sum(value: Value, where: Value) -> Value:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def generator(seed: int) -> np.random.Generator:
+def generator(seed: int | list[int]) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 

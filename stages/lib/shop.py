@@ -9,19 +9,24 @@ exact because the log ends with the last one wanted, the number of buyers becaus
 Gumbel draw.
 
 The log is the same to the bit on every machine (see draws): times and prices are rounded so far that the last
-bit of an exponential does not show.
+bit of an exponential does not show. A large one is made block by block, each with visitors of its own, so that
+memory does not grow with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.lib import draws
 from stages.lib import shop_tables as tables
 from stages.lib.params import Simulate
 from stages.lib.shop_visits import EXPRESS, MAX_VIEWS, NEVER, SCORED_AT, Columns, sessions_of
 
+BLOCK = 100_000  # scored sessions made at a time, at most
 SHORTLIST = 4  # products a visitor keeps returning to
 BUYER_SCALE = 2.0  # log odds of a purchase per unit of intent, at signal 1
 LATEST_BASKET = 30  # leaves room for the order within MAX_VIEWS
@@ -29,8 +34,34 @@ LISTS = (tables.SEARCH, tables.OVERVIEW, tables.PRODUCT, tables.SALE)  # pages t
 ORDER = np.array([tables.PRODUCT, tables.CART] + [tables.CHECKOUT] * 4)  # pages seen from basket_at on
 
 
-def simulate(settings: Simulate, seed: int) -> pa.Table:
-    """The click log: one row an event, ordered by time, visitor and session."""
+def blocks(settings: Simulate, seed: int, size: int) -> Iterator[pa.Table]:
+    """The click log in tables of up to `size` scored sessions; visitors and sessions are numbered on and on.
+
+    The counts of sessions and purchases are exact over all of them. A log of one block is that of `simulate`.
+    """
+    count = -(-settings.sessions // size)
+    bounds = [settings.sessions * number // count for number in range(count + 1)]
+    bought = [settings.purchases * bound // settings.sessions for bound in bounds]
+    visitors = sessions = 0
+    for number in range(count):
+        share = {
+            "sessions": bounds[number + 1] - bounds[number],
+            "purchases": bought[number + 1] - bought[number],
+        }
+        log = simulate(settings.model_copy(update=share), [seed, number] if count > 1 else seed)
+        last = [pc.max(log[name]).as_py() for name in ("visitor", "session")]
+        yield _shifted(log, visitor=visitors, session=sessions)
+        visitors, sessions = visitors + last[0], sessions + last[1]
+
+
+def _shifted(log: pa.Table, **offsets: int) -> pa.Table:
+    for name, offset in offsets.items():
+        log = log.set_column(log.column_names.index(name), name, pc.add(log[name], offset))
+    return log
+
+
+def simulate(settings: Simulate, seed: int | list[int]) -> pa.Table:
+    """The click log in one: a row an event, ordered by time, visitor and session."""
     rng = draws.generator(seed)
     sessions = _cut(sessions_of(rng, settings), settings.sessions)
     sessions |= _buyers(rng, sessions, settings)

@@ -1,4 +1,4 @@
-"""Any file of rows, csv, csv.gz or parquet, as an Ibis table on embedded DuckDB."""
+"""Any file of rows, csv, csv.gz or parquet, or a folder of parquet files, as an Ibis table on embedded DuckDB."""
 
 import codecs
 import contextlib
@@ -30,16 +30,17 @@ def connect() -> ibis.BaseBackend:
 def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
     """The rows of `path`; the columns of a csv are text, those of a parquet have the file's types.
 
-    Raises InputError for a file that is missing, empty, without rows, cut off or not what its name says.
+    A folder is read as one table: all parquet files in it, in the order of their names. Raises InputError for a file
+    that is missing, empty, without rows, cut off or not what its name says, and for parts that differ in columns.
     """
     if path.is_dir():
-        raise InputError(f"{path}: a folder; expected a file")
-    if not path.is_file():
+        table = _read_parquet(connection, _parts(path))
+    elif not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.stat().st_size == 0:
+    elif path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
-    if path.suffix == ".parquet":
-        table = _read_parquet(connection, path)
+    elif path.suffix == ".parquet":
+        table = _read_parquet(connection, [path])
     elif path.name.endswith((".csv", ".csv.gz")):
         table = _read_csv(connection, path, settings)
     else:
@@ -49,14 +50,29 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
     return table
 
 
-def _read_parquet(connection: ibis.BaseBackend, path: Path) -> Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            _check_repeated(path, file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a whole parquet file: {first_line(error)}") from None
+def _parts(folder: Path) -> list[Path]:
+    """The parquet files in `folder` and the folders in it, but for what starts with . or _, as Spark's marks do."""
+    parts = [path for path in sorted(folder.rglob("*.parquet")) if path.is_file()]
+    parts = [path for path in parts if not any(name[0] in "._" for name in path.relative_to(folder).parts)]
+    if not parts:
+        raise InputError(f"{folder}: a folder without parquet files")
+    return parts
+
+
+def _read_parquet(connection: ibis.BaseBackend, paths: list[Path]) -> Table:
+    first = None
+    for path in paths:
+        try:
+            schema = pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path}: not a whole parquet file: {first_line(error)}") from None
+        _check_repeated(path, schema.names)
+        first = first or schema
+        if differing := set(first) ^ set(schema):
+            names = ", ".join(sorted({f"'{field.name}'" for field in differing}))
+            raise InputError(f"{path}: other columns, or of other types, than in {paths[0].name}: {names}")
     # A folder on the way called year=2020 is no column.
-    return connection.read_parquet(path, hive_partitioning=False)
+    return connection.read_parquet(paths, hive_partitioning=False)
 
 
 def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
