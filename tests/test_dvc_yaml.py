@@ -82,7 +82,9 @@ def test_a_stage_has_a_description_and_its_command_names_every_file(name: str):
 
 def test_all_stages_but_those_that_judge_are_kept_in_the_run_cache():
     # DVC keeps no run of a stage that has a plain output out of its cache; metrics and plots may be.
-    never = {name for name in STAGES for _, settings in outputs(STAGES[name], "outs") if not settings.get("cache", True)}
+    never = {
+        name for name in STAGES for _, settings in outputs(STAGES[name], "outs") if not settings.get("cache", True)
+    }
     assert never == {"evaluate", "report"}
 
 
