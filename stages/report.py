@@ -1,4 +1,4 @@
-"""Tell what was found: a page for people, and a short text for a pull request."""
+"""Tell what was found: a page for people, a short text for a pull request, and a card that goes with the models."""
 
 from pathlib import Path
 
@@ -6,13 +6,14 @@ from stages.lib import params, plots, report, stage
 from stages.lib.files import replacing
 
 
-def main(metrics: Path, page: Path, summary: Path, grid: Path) -> None:
+def main(metrics: Path, page: Path, summary: Path, card: Path, grid: Path) -> None:
     (prepare,) = params.load("prepare")
     found = report.gather(metrics)
     found["simulated"] = prepare.source == report.SIMULATED
     # As it is written, comments and all
     found["params"] = params.PARAMS.read_text(encoding="utf-8")
-    for template, path in (("report.html.jinja", page), ("summary.md.jinja", summary)):
+    pages = {"report.html.jinja": page, "summary.md.jinja": summary, "model_card.md.jinja": card}
+    for template, path in pages.items():
         text = report.filled(template, found)
         with replacing(path) as temporary:
             temporary.write_bytes(text.encode())

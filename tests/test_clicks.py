@@ -370,11 +370,12 @@ def prepared(log, drop):
 
 
 def test_prepare_names_what_it_leaves_out(log):
-    sessions, roles, notes = prepared([event | {"screen_width": 1} for event in log], drop=["hurry"])
-    assert notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
-    assert notes[1].startswith("the same in every session: left out ") and "screenWidth" in notes[1]
-    assert roles == {"session": "key", "visitor": "visitor", "time": "time", "Kauf": "target"}
-    assert not {"hurry", "screenWidth", "amountBasketSession"} & {*sessions.columns}
+    found = prepared([event | {"screen_width": 1} for event in log], drop=["hurry"])
+    assert found.notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
+    assert found.notes[1].startswith("the same in every session: left out ") and "screenWidth" in found.notes[1]
+    assert found.roles == {"session": "key", "visitor": "visitor", "time": "time", "Kauf": "target"}
+    assert not {"hurry", "screenWidth", "amountBasketSession"} & {*found.table.columns}
+    assert [*found.kinds] == [name for name in found.table.columns if name not in found.roles]
 
 
 def test_a_feature_to_drop_that_is_none_is_an_error_that_names_it(log):

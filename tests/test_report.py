@@ -18,7 +18,7 @@ from stages.lib import plots, report
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("base", "grid", "smote", "strong", "logistic", "trees")
-PATHS = ("metrics", "metrics/report.html", "metrics/summary.md", "metrics/grid.svg")
+PATHS = ("metrics", "metrics/report.html", "metrics/summary.md", "MODEL_CARD.md", "metrics/grid.svg")
 AUCS = {"base": 0.75, "grid": 0.751, "smote": 0.74, "strong": 0.76, "logistic": 0.745, "trees": 0.77}
 DATA = {
     "rows": 51349, "purchases": 4112, "rate": 0.080079, "missing_share": 0.0213, "features": 95, "inputs": 125,
@@ -301,6 +301,21 @@ def test_the_summary_is_a_table_the_comparisons_and_three_lines(written):
     assert "31% of the purchases** (boosted trees). The data is simulated." in summary
     assert "- SMOTE changes AUC by −0.010" in summary and "beaten by boosted trees" in summary
     assert "study's network" in summary
+
+
+def test_the_card_says_for_the_saved_models_what_they_are_worth_and_not_for(folder, written, write_params):
+    written()
+    card = Path(PATHS[3]).read_text(encoding="utf-8")
+    assert "| strong network (`models/strong`) | 0.760 (0.746 to 0.774) |" in card and "models/trees" not in card
+    assert "**The data is simulated.**" in card and "## Intended use" in card and "## Limits" in card
+    assert "are off by" not in card and "`<b>&` (AUC 0.931 alone)" in card
+    scores = json.loads((folder / "scores.json").read_text())
+    change(folder / "scores.json", "smote", scores["smote"] | {"calibration_error": 0.3})
+    written()
+    assert "`models/smote` are off by 0.30 on average" in Path(PATHS[3]).read_text(encoding="utf-8")
+    write_params(**{"prepare.source": "data/raw/shop.csv"})
+    written()
+    assert "simulated" not in Path(PATHS[3]).read_text(encoding="utf-8")
 
 
 def test_only_simulated_data_is_called_so(folder, written, write_params):

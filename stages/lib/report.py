@@ -55,6 +55,7 @@ def gather(metrics: Path) -> dict[str, Any]:
         "scores": scores,
         "decisions": decisions,
         "models": models,
+        "shown": [name for name in models if name in NETWORKS] or models,  # the card's: those that are saved
         "names": {name: NAMES.get(name, name) for name in models},
         "test": scores["test"],
         "constant": constant(scores["test"]),

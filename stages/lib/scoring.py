@@ -60,10 +60,12 @@ def _read(column: Column, name: str, schema: Schema) -> Column:
     """The column as the model's kind of it; null for what can't be read so."""
     given, kind = column.type(), schema.features[name]
     moment = given.is_date() or given.is_timestamp()
-    if kind == "category":
+    if kind == "category" and given.is_floating():
         # A whole number that a missing value has made a float is the level that it was as a whole number.
         whole = (column % 1 == 0).ifelse(column.try_cast("int64").cast("string"), ibis.null("string"))
-        return whole.coalesce(column.cast("string")) if given.is_floating() else column.cast("string")
+        return whole.coalesce(column.cast("string"))
+    if kind == "category":
+        return column.cast("string")
     if kind == "date" and (moment or given.is_string()):
         return columns.days(column)
     if kind == "number" and given.is_string():
