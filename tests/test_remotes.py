@@ -238,7 +238,7 @@ def test_a_lost_file_of_a_model_comes_back_when_the_models_list_is_pushed_again(
     lists = [name for name in lists if oid.encode() in remote.store.read(name)]
     remote.store.delete(lost)
     done = colleague.run("dvc", "pull")
-    assert done.returncode != 0 and oid in done.stderr and "failed to pull" in done.stderr
+    assert done.returncode != 0 and oid in done.stderr  # "failed to pull", or S3's own error
     assert not wrong(colleague.cache)
     assert "up to date" in owner.dvc("push")  # DVC believes in a list that is there
     for name in lists:
