@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, sessions_frame
 from project import Project
 
+from benchmarks import score as benchmark
 from stages import score
 from stages.lib import table
 from stages.lib.files import InputError
@@ -176,3 +177,12 @@ def test_a_session_s_score_does_not_depend_on_the_rows_beside_it(tables):
     np.testing.assert_array_equal(found[:9000], found[9000:])
     np.testing.assert_array_equal(scores(tables, many[:37]), found[:37])
     assert pq.read_metadata(tables.folder / "scores.parquet").num_rows == 37
+
+
+def test_the_benchmark_scores_tables_and_logs(shop, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "ROOT", shop.folder)
+    monkeypatch.setattr(sys, "argv", ["score", "--sessions", "1000", "--models", "base"])
+    benchmark.main()
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [["base", kind, "1,000"] for kind in ("parquet", "csv", "clicks")]
+    assert all(float(figure.replace(",", "")) > 0 for line in lines for figure in line.split()[3:])

@@ -9,7 +9,7 @@ import ibis.expr.datatypes as dt
 from ibis import _
 from ibis.expr.types import Column, Table
 
-from stages.lib import moments
+from stages.lib import missing, moments
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
 from stages.lib.schema import Kind
@@ -58,7 +58,7 @@ def typed(table: Table, settings: Prepare) -> tuple[Table, dict[str, Kind], list
     table = table.drop(*settings.drop)
     # What is a label, the target, stays as it is.
     others = [name for name in table.columns if name != settings.target]
-    table = table.mutate(**missing_as_null(table, others, settings.missing))
+    table = table.mutate(**missing.as_null(table, others, settings.missing))
     keys = [key for _, key in settings.keys if key]
     features = [name for name in table.columns if name not in (settings.target, *keys)]
     profiles = profile(table, features)
@@ -180,19 +180,6 @@ def _is_positive(value: Column, settings: Prepare) -> Column:
     if isinstance(settings.positive, bool):
         return value.lower() == str(settings.positive).lower()
     return value == str(settings.positive)
-
-
-def missing_as_null(table: Table, names: list[str], missing: list[str]) -> dict[str, Column]:
-    """Columns of text, stripped, and of floats, with null for each of the texts `missing` and for NaN."""
-    columns = {}
-    for name in names:
-        column = table[name]
-        if column.type().is_string():
-            text = column.strip()
-            columns[name] = text.isin(missing).ifelse(ibis.null("string"), text)
-        elif column.type().is_floating():
-            columns[name] = column.isnan().ifelse(ibis.null(column.type()), column)
-    return columns
 
 
 def _kind(name: str, column: Column, counts: Profile, settings: Prepare) -> dt.DataType:

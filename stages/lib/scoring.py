@@ -4,7 +4,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import Column, Table
 
-from stages.lib import columns
+from stages.lib import columns, missing
 from stages.lib.clicks import measure
 from stages.lib.features import features
 from stages.lib.files import InputError
@@ -50,7 +50,7 @@ def _of_sessions(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
             raise InputError(f"no column '{name}', which the model was trained on; it has {', '.join(rows.columns)}")
     if not named:
         rows, named = rows.mutate(**{ROW: ibis.row_number()}), [ROW]
-    values = rows.mutate(**columns.missing_as_null(rows, [*schema.features], schema.missing))
+    values = rows.mutate(**missing.as_null(rows, [*schema.features], schema.missing))
     read = {name: _read(values[name], name, schema) for name in schema.features}
     _check_readable(values, read, schema)
     return values.select(*named, **read), named
@@ -79,16 +79,17 @@ def _read(column: Column, name: str, schema: Schema) -> Column:
 def _check_readable(values: Table, read: dict[str, Column], schema: Schema) -> None:
     """Every value of a number or a date can be read as one, but for dates that training took as missing if not."""
     checked = [name for name, kind in schema.features.items() if kind != "category" and name not in schema.dates]
-    questions = {}
-    for place, name in enumerate(checked):
-        number = read[name]
-        unread = values[name].notnull() & (number.isnull() | number.isinf() | number.isnan())
-        questions[f"unread {place}"] = unread.sum()
-        questions[f"example {place}"] = values[name].cast("string").min(where=unread)
-    answers = values.aggregate(rows=_.count(), **questions).to_pyarrow().to_pylist()[0]
-    for place, name in enumerate(checked):
-        if unread := answers[f"unread {place}"]:
-            example, words = answers[f"example {place}"], WORDS[schema.features[name]]
+    unread = {name: values[name].notnull() & ~_finite(read[name]) for name in checked}
+    counts = values.aggregate(rows=_.count(), **{f"of {name}": unread[name].sum() for name in checked})
+    found = counts.to_pyarrow().to_pylist()[0]
+    for name in checked:
+        if count := found[f"of {name}"]:
+            example = values.aggregate(text=values[name].cast("string").min(where=unread[name])).to_pyarrow()
+            words = WORDS[schema.features[name]]
             raise InputError(
-                f"column '{name}': {unread} of {answers['rows']} values are no {words}, such as '{example}'"
+                f"column '{name}': {count} of {found['rows']} values are no {words}, such as '{example['text'][0]}'"
             )
+
+
+def _finite(number: Column) -> Column:
+    return number.notnull() & ~number.isinf() & ~number.isnan()
