@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from project import TINY, Project
 
 from stages.lib import params, stage, table
 from stages.lib.params import Encoding
@@ -40,6 +41,15 @@ class Ran:
         assert self.code == 1, f"exit code {self.code}: {self.out}{self.err}"
         assert self.err.endswith("\n") and len(self.err.splitlines()) == 1, f"not one line: {self.err!r}"
         return self.err.rstrip("\n")
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The whole pipeline on tiny data, run and committed on main: to be cloned, never changed."""
+    built = Project(tmp_path_factory.mktemp("origin"), **TINY)
+    built.dvc("repro")
+    built.commit("First")
+    return built
 
 
 @pytest.fixture

@@ -12,6 +12,21 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
+# As little as makes all stages run
+TINY = {
+    "simulate.sessions": 300,
+    "simulate.purchases": 60,
+    "validation.folds": 0,
+    "train_base.network.layers": [4],
+    "train_base.training.epochs": 1,
+    "train_base.training.batch_size": 64,
+    "grid_search.grid": {"batch_size": [64]},
+    "grid_search.folds": 0,
+    "train_strong.network.layers": [4],
+    "train_strong.training.epochs": 1,
+    "train_reference.trees.max_iter": 5,
+}
+
 
 class Project:
     """A checkout of the project in a folder of its own, with a DVC cache of its own."""
@@ -23,10 +38,10 @@ class Project:
         for name in ("stages", ".dvc"):
             private = shutil.ignore_patterns("cache", "tmp", "config.local", "__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=private)
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".gitattributes"):
             shutil.copy(ROOT / name, folder / name)
         self.set_params(**changes)
-        self.run("git", "init", "--quiet")
+        self.run("git", "init", "--quiet", "--initial-branch", "main")
 
     def set_params(self, **changes: object) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -69,3 +84,18 @@ class Project:
 
     def scores(self) -> dict:
         return json.loads(self.file("metrics/scores.json"))
+
+
+class Clone(Project):
+    """A clone by git, of somebody whose home is empty."""
+
+    def __init__(self, origin: Project, folder: Path, with_cache: bool = False):
+        self.folder = folder
+        home = folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SSH_"))}
+        self.environment |= {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(folder.parent / f"{folder.name}.site")}
+        origin.git("clone", "--quiet", "--config", "user.name=a", "--config", "user.email=a@b", ".", str(folder))
+        if with_cache:
+            shutil.copytree(origin.folder / ".dvc/cache", folder / ".dvc/cache")
+            self.dvc("checkout", "--quiet")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import REMOVED, ROOT
+from dvc.utils.serialize import modify_yaml
 
 from stages.lib import params
 from stages.lib.files import InputError
@@ -98,8 +99,8 @@ def test_sections_can_not_be_changed():
         ),
         (
             "train_base.training.learning_rate",
-            "5e-5",
-            "(YAML reads this as text; write it without quotes or exponent",
+            "0.00005",
+            "(YAML reads this as text; write it without quotes)",
         ),
         ("simulate.start", "soon", "simulate.start: Invalid isoformat string: 'soon'"),
         ("simulate.start", 2015, "simulate.start: expected a valid date, got 2015"),
@@ -154,6 +155,23 @@ def test_what_does_not_fit_is_named_in_one_line(write_params, key, value, says):
     text = refusal()
     assert text.startswith("params.yaml: ")
     assert says in text
+
+
+def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params):
+    """In YAML 1.2; to 1.1, 1e-05, which `dvc exp run --set-param` writes for 0.00001, is text, and no is false."""
+    write_params(**{"prepare.positive": None})
+    path = Path("params.yaml")
+    with modify_yaml(path) as document:
+        document["train_base"]["training"]["learning_rate"] = 0.00001
+        document["prepare"]["positive"] = "no"
+    assert "learning_rate: 1e-05" in path.read_text() and "positive: no\n" in path.read_text()
+    base, prepare = params.load("train_base", "prepare")
+    assert base.training.learning_rate == 0.00001 and prepare.positive == "no"
+
+
+def test_a_key_that_stands_twice_is_refused(project):
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text() + "\nseed: 43\n")
+    assert "found duplicate key" in refusal()
 
 
 def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write_params):
@@ -212,8 +230,8 @@ def test_a_grid_point_changes_network_and_training(base):
         ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are numbers, bins"),
         ({"validation_share": 0.1}, "grid.validation_share: unknown key"),
         (
-            {"learning_rate": "5e-5"},
-            "training.learning_rate: expected a valid number, got '5e-5' (YAML reads",
+            {"learning_rate": "0.00005"},
+            "training.learning_rate: expected a valid number, got '0.00005' (YAML reads",
         ),
         ({"learning_rate": 0}, "training.learning_rate: expected greater than 0"),
         ({"batch_size": 2.5}, "training.batch_size: expected a valid integer"),

@@ -6,25 +6,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import project
 import pytest
 import yaml
-from project import Project
+from project import TINY, Project
 from remotes import KINDS, Folder, Remote, address, damaged, gate, objects, runs, wrong
 
-# As little as makes all stages run
-TINY = {
-    "simulate.sessions": 300,
-    "simulate.purchases": 60,
-    "validation.folds": 0,
-    "train_base.network.layers": [4],
-    "train_base.training.epochs": 1,
-    "train_base.training.batch_size": 64,
-    "grid_search.grid": {"batch_size": [64]},
-    "grid_search.folds": 0,
-    "train_strong.network.layers": [4],
-    "train_strong.training.epochs": 1,
-    "train_reference.trees.max_iter": 5,
-}
 VARIANT = TINY | {"smote_train.ratio": 0.8}
 STAGES = 10
 SOME = "data/split/train.parquet"
@@ -34,19 +21,8 @@ WRITTEN = ["folder", "s3", "ssh"]
 pytestmark = pytest.mark.slow
 
 
-class Clone(Project):
-    """A clone by git, of somebody whose home is empty."""
-
-    def __init__(self, origin: Project, folder: Path, with_cache: bool = False):
-        self.folder = folder
-        home = folder.parent / "home"
-        home.mkdir(exist_ok=True)
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SSH_"))}
-        self.environment |= {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(folder.parent / f"{folder.name}.site")}
-        origin.git("clone", "--quiet", ".", str(folder))
-        if with_cache:
-            shutil.copytree(origin.folder / ".dvc/cache", folder / ".dvc/cache")
-            self.dvc("checkout", "--quiet")
+class Clone(project.Clone):
+    """A clone of somebody who shares data by a remote."""
 
     def set_up(self, remote: Remote) -> None:
         """What the first one does, for all."""
@@ -75,23 +51,15 @@ class Clone(Project):
         return Folder(self.folder / ".dvc/cache")
 
 
-def outputs(project: Project) -> list[str]:
+def outputs(clone: Project) -> list[str]:
     found = []
-    for name, stage in yaml.safe_load(project.file("dvc.lock"))["stages"].items():
+    for name, stage in yaml.safe_load(clone.file("dvc.lock"))["stages"].items():
         for out in stage["outs"] if name not in ("evaluate", "report") else ():
-            path = project.folder / out["path"]
+            path = clone.folder / out["path"]
             files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-            found += [file.relative_to(project.folder).as_posix() for file in files]
+            found += [file.relative_to(clone.folder).as_posix() for file in files]
     assert len(found) > 20
     return found
-
-
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory) -> Project:
-    built = Project(tmp_path_factory.mktemp("origin"), **TINY)
-    built.dvc("repro")
-    built.commit("First")
-    return built
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,6 @@ def checkout(tmp_path: Path) -> Checkout:
     scores = project.folder / "metrics" / "scores.json"
     scores.write_text(json.dumps({"base": {"auc": 0.7}, "test": {"rows": 300}}))
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
-    project.run("git", "checkout", "--quiet", "-b", "main")
     project.run("git", "add", "--all")
     project.run(*git, "commit", "--quiet", "--message", "first")
     project.run("git", "checkout", "--quiet", "-b", "change")

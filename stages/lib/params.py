@@ -6,9 +6,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stages.lib.files import InputError
 
@@ -237,12 +238,13 @@ def load(*sections: str, path: Path = PARAMS) -> list[Any]:
     Raises InputError, in one line that names the key, for an unknown, missing, wrongly typed or out-of-range key.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # As DVC does, in YAML 1.2: DVC writes 0.00001 as 1e-05, which is text to YAML 1.1.
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeError) as error:
         raise InputError(f"{path}: not readable: {error}") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     try:
         params = Params.model_validate(document)
@@ -267,7 +269,7 @@ def _one_line(error: ErrorDetails) -> str:
         return f"{key}: expected a section of keys or a value, got {value!r}"
     hint = ""
     if isinstance(value, str) and _is_number(value):
-        hint = " (YAML reads this as text; write it without quotes or exponent, such as 0.00005)"
+        hint = " (YAML reads this as text; write it without quotes)"
     return f"{key}: {error['msg'].replace('Input should be', 'expected')}, got {value!r}{hint}"
 
 
