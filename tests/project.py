@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import yaml
 
@@ -32,6 +33,7 @@ class Project:
     """A checkout of the project in a folder of its own, with a DVC cache of its own."""
 
     environment: Mapping[str, str] = os.environ
+    commands: ClassVar[set[tuple[str, ...]]] = set()  # all that this process has run, in any project
 
     def __init__(self, folder: Path, **changes: object):
         self.folder = folder
@@ -53,17 +55,19 @@ class Project:
             section[key] = value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def run(self, *command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(command, **self._here(), check=False)
+    def run(self, *command: str, **streams: Any) -> subprocess.CompletedProcess:
+        return subprocess.run(command, **self._here(command) | streams, check=False)
 
     def start(self, *command: str) -> subprocess.Popen:
         """As run, but not waited for, in a process group of its own."""
-        return subprocess.Popen(command, **self._here(), start_new_session=True)
+        return subprocess.Popen(command, **self._here(command), start_new_session=True)
 
-    def _here(self) -> dict:
+    def _here(self, command: tuple[str, ...]) -> dict:
+        self.commands.add(command)
         path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return {"cwd": self.folder, "env": {**self.environment, "PATH": path}, **pipes}
+        return {"cwd": self.folder, "env": {**self.environment, **person, "PATH": path}, **pipes}
 
     def dvc(self, *arguments: str) -> str:
         done = self.run("dvc", *arguments)
@@ -71,7 +75,7 @@ class Project:
         return done.stdout
 
     def git(self, *arguments: str) -> str:
-        done = self.run("git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments)
+        done = self.run("git", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -95,7 +99,7 @@ class Clone(Project):
         home.mkdir(exist_ok=True)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SSH_"))}
         self.environment |= {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(folder.parent / f"{folder.name}.site")}
-        origin.git("clone", "--quiet", "--config", "user.name=a", "--config", "user.email=a@b", ".", str(folder))
+        origin.git("clone", "--quiet", ".", str(folder))
         if with_cache:
             shutil.copytree(origin.folder / ".dvc/cache", folder / ".dvc/cache")
             self.dvc("checkout", "--quiet")
