@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+PLACES = ("s3://bucket/path", "KEY", "SECRET")  # stand for others
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -17,3 +18,14 @@ def commands() -> dict[str, list[tuple[str, ...]]]:
         if any(lines):
             found[title] = [line for line in lines if line]
     return found
+
+
+def not_run(title: str, done: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The section's commands that none of those `done` is, or begins with."""
+
+    def is_run(command: tuple[str, ...], by: tuple[str, ...]) -> bool:
+        return len(by) >= len(command) and all(
+            word == other or word in PLACES for word, other in zip(command, by, strict=False)
+        )
+
+    return [command for command in commands()[title] if not any(is_run(command, by) for by in done)]

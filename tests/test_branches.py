@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import readme
 import yaml
 from project import TINY, Clone
 
@@ -44,10 +45,11 @@ def workers(clone: Clone) -> set[int]:
 @pytest.fixture(scope="module")
 def sweep(clone) -> dict[str, dict]:
     """Experiments with two learning rates and with a parameter that is wrong, run two at a time: DVC's word on each."""
-    clone.dvc("exp", "run", "--queue", "--name", "rate", "--set-param", f"{RATE}=0.00001,0.01")
-    clone.dvc("exp", "run", "--queue", "--name", "wrong", "--set-param", "smote_train.ratio=2")
+    clone.dvc("exp", "run", "--queue", "--name", "rate", "-S", f"{RATE}=0.00001,0.01")
+    clone.dvc("exp", "run", "--queue", "--name", "wrong", "-S", "smote_train.ratio=2")
     # Not to a pipe, which would stay open for as long as a worker idles.
-    clone.run("sh", "-c", "timeout 900 dvc exp run --run-all --jobs 2 > .dvc/tmp/all.log 2>&1")
+    with (clone.folder / ".dvc/tmp/all.log").open("w") as log:
+        clone.run("dvc", "exp", "run", "--run-all", "--jobs", "2", stdout=log, stderr=log, timeout=900)
     clone.dvc("queue", "stop")
     (main,) = [shown for shown in json.loads(clone.dvc("exp", "show", "--json")) if shown["rev"] != "workspace"]
     return {shown["name"]: shown["revs"][0] for shown in main["experiments"]}
@@ -123,8 +125,9 @@ def test_an_experiment_becomes_a_branch(clone, sweep):
 @pytest.fixture(scope="module")
 def here(clone) -> dict:
     """The scores in the workspace after an experiment there."""
-    clone.dvc("exp", "run", "--name", "trees", "--set-param", f"{TREES}=10")
+    clone.dvc("exp", "run", "--name", "trees", "-S", f"{TREES}=200")
     scores = clone.scores()
+    assert "trees" in clone.dvc("exp", "show", "--only-changed")
     clone.git("reset", "--quiet", "--hard")
     return scores
 
@@ -137,11 +140,12 @@ def test_an_experiment_in_the_workspace_changes_it(clone, here):
 @pytest.fixture(scope="module")
 def branches(clone, sweep, here) -> Clone:
     """From main: one with a parameter changed and the pipeline run, another by an experiment."""
-    clone.git("checkout", "--quiet", "-b", "faster", "main")
+    clone.git("checkout", "-b", "faster", "main")
     clone.set_params(**TINY | {RATE: RATES["rate-2"]})
     done = clone.dvc("repro")
     assert stages_run(done) == {"evaluate", "report"}
-    clone.commit("faster")
+    clone.git("add", "--all")
+    clone.git("commit", "--message", "A faster base network")
     clone.dvc("exp", "branch", "trees", "more-trees")
     return clone
 
@@ -207,7 +211,8 @@ def conflicts(clone: Clone) -> list[str]:
 def test_a_merge_conflict_is_settled_by_repro_and_nothing_is_trained_again(branches, tmp_path):
     branches.git("checkout", "--quiet", "faster")
     clone = Clone(branches, tmp_path / "clone", with_cache=True)
-    assert clone.run("git", "merge", "origin/more-trees").returncode != 0
+    clone.git("branch", "main", "origin/more-trees")  # which has gone on
+    assert clone.run("git", "merge", "main").returncode != 0
     found = conflicts(clone)
     assert {"dvc.lock", SCORES} <= set(found) and all(path.startswith(WRITTEN) for path in found)
     assert not [path for path in found if b"<<<<<<<" in clone.file(path)]
@@ -244,3 +249,14 @@ def test_what_stages_write_into_git_is_never_merged_line_by_line(origin):
     for line in origin.git("check-attr", "merge", "--", "dvc.lock", *written).splitlines():
         assert line.endswith(": merge: unset"), line
     assert origin.git("check-attr", "merge", "--", "params.yaml").endswith(": merge: unspecified\n")
+
+
+def test_an_experiment_is_forgotten(clone, sweep, here, branches):
+    clone.dvc("exp", "remove", "--all-commits")
+    assert clone.git("for-each-ref", "--format", "%(refname)", "refs/exps/*/*/*") == ""
+    assert "slower" in clone.git("branch")
+
+
+@pytest.mark.parametrize("title", ["Change a parameter", "Compare"])
+def test_these_are_the_commands_that_the_readme_gives(title):
+    assert not readme.not_run(title, Clone.commands)

@@ -1,25 +1,29 @@
 """Other people's data, by params alone: a table of sessions, one with other marks, and a click log."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import readme
 from project import Project
 
+TRAINING = {
+    "train_base.training.epochs": 3,
+    "grid_search.grid": {"learning_rate": [0.001]},
+    "grid_search.folds": 2,
+    "validation.folds": 2,
+}
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not SHARED.is_dir(), reason=f"the real tables are not here: no folder {SHARED.name} beside the checkout"
+    ),
+]
 
 REAL = {
-    "online_shoppers_intention.csv": (
-        {
-            "prepare.kind": "sessions",
-            "prepare.target": "Revenue",
-            "prepare.categories": ["OperatingSystems", "Browser", "Region", "TrafficType"],
-        },
-        {"rows": 2466, "purchases": 382},
-        0.80,
-    ),
     "bank_full.csv": (
         {
             "prepare.kind": "sessions",
@@ -51,23 +55,31 @@ REAL = {
 }
 
 
-@pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"the real tables are not here: no folder {SHARED.name} beside the checkout"
-)
-@pytest.mark.parametrize("name", REAL)
-def test_real_data_by_params_alone(name, tmp_path):
-    changes, expected, auc = REAL[name]
-    training = {
-        "train_base.training.learning_rate": 0.001,
-        "train_base.training.epochs": 3,
-        "grid_search.grid": {"learning_rate": [0.001]},
-        "grid_search.folds": 2,
-        "validation.folds": 2,
-    }
-    project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **training)
-    output = project.dvc("repro", "report")
-    assert "Running stage 'simulate'" not in output
-    assert ("is cut off and was dropped" in output) == (name == "rees46_2019_oct_sample.csv")
+def hold(project: Project, expected: dict[str, int], auc: float) -> None:
     scores = project.scores()
     assert {key: scores["test"][key] for key in expected} == expected
     assert np.mean([scores[model]["auc"] for model in ("base", "grid", "smote")]) > auc
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_by_params_alone(name, tmp_path):
+    changes, expected, auc = REAL[name]
+    rate = {"train_base.training.learning_rate": 0.001}
+    project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **TRAINING, **rate)
+    output = project.dvc("repro", "report")
+    assert "Running stage 'simulate'" not in output
+    assert ("is cut off and was dropped" in output) == (name == "rees46_2019_oct_sample.csv")
+    hold(project, expected, auc)
+
+
+def test_the_readme_s_example(tmp_path):
+    title = "Your own data, in full"
+    project = Project(tmp_path, **TRAINING)
+    project.commit("First")
+    (tmp_path / "data/raw").mkdir(parents=True)
+    shutil.copy(SHARED / "online_shoppers_intention.csv", tmp_path / "data/raw")
+    for command in readme.commands()[title]:
+        done = project.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert not readme.not_run(title, Project.commands)
+    hold(project, {"rows": 2466, "purchases": 382}, 0.80)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import project
 import pytest
+import readme
 import yaml
 from project import TINY, Project
 from remotes import KINDS, Folder, Remote, address, damaged, gate, objects, runs, wrong
@@ -30,7 +31,8 @@ class Clone(project.Clone):
         for name, value in {"verify": "true", **remote.settings}.items():
             self.dvc("remote", "modify", "storage", name, value)
         self.use(remote.own)
-        self.commit("Storage")
+        self.git("add", ".dvc/config")
+        self.git("commit", "--message", "Where data and models are kept")
 
     def use(self, settings: dict[str, str]) -> None:
         """What each does alone: credentials, say, which git is not to see."""
@@ -245,3 +247,7 @@ def test_two_people_push_at_once(kind, origin, variant, tmp_path):
             shutil.copy(clone.folder / "dvc.lock", third.folder)
             third.dvc("pull")
             assert third.ends_with(trained)
+
+
+def test_these_are_the_commands_that_the_readme_gives():
+    assert not readme.not_run("Share", Clone.commands)
