@@ -50,15 +50,16 @@ def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Spl
     from stages.lib.splitting import folds, hold_out
 
     sessions = table.read(train_rows)
-    features, targets = sessions.features, sessions.column("target").to_numpy("float32")
     if settings.folds:
         parts = folds(sessions, split.by, settings.folds, seed)
     else:
         parts = [hold_out(sessions, split.by, settings.validation_share, seed)]
 
     def rows(stay: np.ndarray, held: np.ndarray, encoded: Encoding) -> sweep.Rows:
-        inputs = encoding.fit(features.iloc[stay], encoded).transform(features)
-        return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
+        train, judge = sessions.take(stay), sessions.take(held)
+        encoder = encoding.fit(train.features, encoded)
+        sides = [(encoder.inputs(side.features), side.column("target").to_numpy("float32")) for side in (train, judge)]
+        return sweep.Rows(*sides[0], *sides[1])
 
     encodings = dict.fromkeys(base.at(point).encoding for point in sweep.points(settings.grid))
     return {encoded: [rows(*part, encoded) for part in parts] for encoded in encodings}

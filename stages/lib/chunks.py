@@ -1,5 +1,6 @@
 """Rows that need not fit in memory: a matrix in a file, and its rows in random order, a chunk of them at a time."""
 
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +67,12 @@ def write(file: IO[bytes], shape: tuple[int, ...], parts: Iterable[np.ndarray]) 
         file.write(np.ascontiguousarray(part, np.float32).data)
 
 
+def pieces(matrix: Matrix) -> Iterator[np.ndarray]:
+    """The rows in their order, a chunk of them at a time."""
+    at_once = max(1, rows_at_once(matrix.shape, 1))
+    return (matrix[start : start + at_once] for start in range(0, len(matrix), at_once))
+
+
 def gathered(shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> Matrix:
     """The matrix of these parts, one below the other: in memory, or in a nameless file if it is more than a chunk.
 
@@ -84,12 +91,12 @@ def gathered(shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> Matrix:
 
 def fits(shape: tuple[int, ...]) -> bool:
     """Whether a float32 matrix of this shape is at most a chunk."""
-    return 4 * int(np.prod(shape)) <= CHUNK_BYTES
+    return 4 * math.prod(shape) <= CHUNK_BYTES
 
 
 def rows_at_once(shape: tuple[int, ...], multiple: int) -> int:
     """All rows of a matrix of this shape if they are at most a chunk, or else a multiple of so many."""
-    return shape[0] if fits(shape) else max(1, CHUNK_BYTES // (4 * shape[1]) // multiple) * multiple
+    return shape[0] if fits(shape) else max(1, CHUNK_BYTES // (4 * math.prod(shape[1:])) // multiple) * multiple
 
 
 def shuffled(
