@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import as_sessions, sessions_frame
 from test_training import SEED, SETTINGS, assert_same_weights, changed, keras_fit, network, rows
 
-from stages.lib import chunks, training
+from stages.lib import chunks, params, table, training
 from stages.lib.backend import keras
+from stages.lib.model import train_and_predict
 from stages.lib.network import build, left_out
-from stages.lib.params import Network
+from stages.lib.params import Network, Validation
 
 ROOT = Path(__file__).parents[1]
 
@@ -185,3 +187,33 @@ def test_memory_stays_far_below_the_size_of_the_file(tmp_path):
     program = [sys.executable, "-c", PROGRAM, path]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) < 0.5 * 2**30
+
+
+@pytest.mark.slow
+def test_a_stage_makes_the_same_of_tables_that_stay_in_their_files(tmp_path, monkeypatch):
+    """And, of inputs that are several chunks, something that is about as good, with nothing left behind."""
+    (base,) = params.load("train_base", path=ROOT / "params.yaml")
+    (split,) = params.load("split", path=ROOT / "params.yaml")
+    settings = base.at({"layers": [4], "epochs": 2, "learning_rate": 0.01}).model_copy(update={"validation_share": 0.2})
+    sessions = as_sessions(sessions_frame(900).assign(id=range(900)), buys="target", id="key")
+    table.write(tmp_path / "train.parquet", sessions)
+    table.write(tmp_path / "test.parquet", sessions.take(np.arange(300)).only("feature", "key"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def trained(name: str, **bounds: int) -> dict[str, bytes]:
+        monkeypatch.setattr(table, "IN_MEMORY", bounds.get("values", 2**27))
+        monkeypatch.setattr(chunks, "CHUNK_BYTES", bounds.get("chunk", 2**29))
+        folder = tmp_path / name
+        inputs = (tmp_path / "train.parquet", tmp_path / "test.parquet", None)
+        train_and_predict(
+            *inputs, folder / "model", folder / "predictions.parquet", folder / "importances.csv",
+            settings=settings, split=split, validation=Validation(folds=2, recalibrate="none"), repeats=0, seed=1,
+        )  # fmt: skip
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    in_memory = trained("memory")
+    assert trained("file", values=0) == in_memory
+    several = trained("chunks", values=0, chunk=4_000)
+    assert several["model/encoder.json"] == in_memory["model/encoder.json"]
+    assert several["model/network.keras"] != in_memory["model/network.keras"]
+    assert {path.name for path in tmp_path.iterdir()} == {"train.parquet", "test.parquet", "memory", "file", "chunks"}
