@@ -44,7 +44,11 @@ def main(
 
 
 def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Split, seed: int) -> sweep.Folds:
-    """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
+    """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by.
+
+    Of more than a chunk they are in files without names, until the walk keeps them under CHECKPOINTS: the disk needs
+    twice the room of all folds' inputs.
+    """
     # Here, so that the workers can load TensorFlow while this process loads these.
     from stages.lib import encoding, table
     from stages.lib.splitting import folds, hold_out

@@ -91,16 +91,19 @@ class Loop:
         self.at_once = chunks.rows_at_once(shape, self.batch * self.steps)
 
     def epoch(self, parts: Iterable[tuple[list[np.ndarray], np.ndarray]]) -> float:
-        """Train on the rows of arrays, of inputs, targets and weights, in the order beside these; the mean loss."""
+        """Train on the rows of arrays, of inputs, targets and weights, in the order beside these; the mean loss.
+
+        The inputs may be a tensor, which is worth its making if they are the same each time.
+        """
         values, losses, rows = list(map(_values, self.variables)), [], 0
         for arrays, order in parts:
             rows += len(order)
             for chosen, batch, steps in self.calls(order):
-                places = np.zeros(batch * steps, np.intp)  # those after the last row are not trained on
+                places = np.zeros(batch * steps, np.int32)  # those after the last row are not trained on
                 places[: len(chosen)] = chosen
                 taken = -(-len(chosen) // batch)
                 rates, self.rates = np.resize(self.rates[:taken], steps), self.rates[taken:]
-                data = [tf.constant(array.take(places, axis=0)) for array in arrays]
+                data = [_gather(array, places) for array in arrays]
                 arguments = (*values, self.state, *data, tf.constant(rates), tf.constant(len(chosen)))
                 *values, self.state, loss = self.program(batch, steps, arguments)(*arguments)
                 losses.append(loss)
@@ -138,6 +141,11 @@ class Loop:
         if len(_programs) > PROGRAMS_KEPT:
             del _programs[next(iter(_programs))]
         return program
+
+
+def _gather(array: np.ndarray | tf.Tensor, places: np.ndarray) -> tf.Tensor:
+    # TensorFlow gathers wide rows faster, and numpy single numbers.
+    return tf.gather(array, places) if isinstance(array, tf.Tensor) else tf.constant(array.take(places, axis=0))
 
 
 def _values(variables: list[keras.Variable]) -> list[tf.Tensor]:

@@ -14,7 +14,7 @@ from stages.lib.stored import Frame, StoredFrame, StoredTable, regrouped
 
 ROLES = ("key", "visitor", "time", "feature", "target")
 ROW_GROUP = 2**17
-IN_MEMORY = 2**27  # values of a file that is read as a whole: a GiB of numbers
+IN_MEMORY = 2**26  # values of a file that is read as a whole: half a GiB of numbers
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def fit(
     _seed_dropout(model, seed)
     loop = Loop(model, _optimizer(settings, model), settings.batch_size, _rates(settings, len(inputs)), inputs.shape)
     if len(inputs) <= loop.at_once:
-        inputs = np.asarray(inputs[:], np.float32)
+        inputs = tf.constant(inputs[:], tf.float32)
     if settings.patience:
         stop = keras.callbacks.EarlyStopping("val_loss", 0, settings.patience, mode="min", restore_best_weights=True)
         callbacks = [*callbacks, stop]
