@@ -46,7 +46,7 @@ def read(path: Path, tested: Sessions) -> Sessions:
 
 def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
     """Mean and standard deviation of the AUC over the seeds that the model was trained with, if there are several."""
-    repeats = rows.only("probability", "repeat").table
+    repeats = rows.only("probability", "repeat").whole
     if repeats.num_columns == 1:
         return {}
     aucs = [intervals.auc(targets, column.to_numpy())["auc"] for column in repeats.columns]

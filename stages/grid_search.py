@@ -44,21 +44,26 @@ def main(
 
 
 def judged_rows(train_rows: Path, settings: GridSearch, base: Recipe, split: Split, seed: int) -> sweep.Folds:
-    """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by."""
+    """For each fold the training rows, in a part to train on, which the encoder is fitted on, and one to judge by.
+
+    Of more than a chunk they are in files without names, until the walk keeps them under CHECKPOINTS: the disk needs
+    twice the room of all folds' inputs.
+    """
     # Here, so that the workers can load TensorFlow while this process loads these.
     from stages.lib import encoding, table
     from stages.lib.splitting import folds, hold_out
 
     sessions = table.read(train_rows)
-    features, targets = sessions.features, sessions.column("target").to_numpy("float32")
     if settings.folds:
         parts = folds(sessions, split.by, settings.folds, seed)
     else:
         parts = [hold_out(sessions, split.by, settings.validation_share, seed)]
 
     def rows(stay: np.ndarray, held: np.ndarray, encoded: Encoding) -> sweep.Rows:
-        inputs = encoding.fit(features.iloc[stay], encoded).transform(features)
-        return sweep.Rows(inputs[stay], targets[stay], inputs[held], targets[held])
+        train, judge = sessions.take(stay), sessions.take(held)
+        encoder = encoding.fit(train.features, encoded)
+        sides = [(encoder.inputs(side.features), side.column("target").to_numpy("float32")) for side in (train, judge)]
+        return sweep.Rows(*sides[0], *sides[1])
 
     encodings = dict.fromkeys(base.at(point).encoding for point in sweep.points(settings.grid))
     return {encoded: [rows(*part, encoded) for part in parts] for encoded in encodings}

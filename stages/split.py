@@ -18,7 +18,7 @@ def main(sessions: Path, train: Path, test: Path, test_targets: Path, encoder: P
     fitted = encoding.fit(features, encoded)
     told = leaks.alone(features, trained.column("target").to_numpy()).sort_values(ascending=False, kind="stable")
     suspects = told[told > settings.leak_limit].round(6).to_dict()
-    duplicates = leaks.duplicates(*(side.only("feature", "target").table.to_pandas() for side in (trained, tested)))
+    duplicates = leaks.duplicates(*(side.frame("feature", "target") for side in (trained, tested)))
     found = {
         **facts(rows),
         "inputs": len(fitted.names),

@@ -366,9 +366,9 @@ def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, m
     base = base.at({"layers": [3], "epochs": 1}).model_copy(update={"validation_share": 0.25})
     given, fits = [], []
 
-    def resample(codes, targets, encoder, repeat):
-        made = resampling.resample(codes, targets, encoder, repeat, settings=smote)
-        given.append((encoder, places(codes, encoder), made[0]))
+    def resample(features, targets, encoder, repeat):
+        made = resampling.resample(features, targets, encoder, repeat, settings=smote)
+        given.append((encoder, features["place"], made[0]))
         return made
 
     def fit(network, inputs, targets, settings, **others):

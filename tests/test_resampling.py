@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, sessions_frame, standard
 
-from stages.lib import encoding, params
+from stages.lib import encoding, params, resampling
 from stages.lib.files import InputError
 from stages.lib.resampling import resample
 
@@ -14,7 +14,6 @@ FRAME = sessions_frame(160)
 BUYS = FRAME.buys.to_numpy()
 FEATURES = FRAME.drop(columns="buys")
 ENCODER = encoding.fit(FEATURES, standard(0.002))
-CODES = ENCODER.codes(FEATURES)
 
 
 def settings(**changes) -> params.SmoteTrain:
@@ -22,7 +21,7 @@ def settings(**changes) -> params.SmoteTrain:
 
 
 def resampled(**changes) -> tuple[np.ndarray, np.ndarray]:
-    return resample(CODES, BUYS, ENCODER, settings=settings(**changes))
+    return resample(FEATURES, BUYS, ENCODER, settings=settings(**changes))
 
 
 def made_levels(inputs: np.ndarray) -> np.ndarray:
@@ -93,9 +92,9 @@ def test_made_up_numbers_lie_among_those_of_the_purchases(variant):
     assert (made <= bought.max(axis=0) + 1e-5).all()
 
 
-def refusal(codes=CODES, targets=BUYS, encoder=ENCODER, **changes) -> str:
+def refusal(features=FEATURES, targets=BUYS, encoder=ENCODER, **changes) -> str:
     with pytest.raises(InputError) as refused:
-        resample(codes, targets, encoder, settings=settings(**changes))
+        resample(features, targets, encoder, settings=settings(**changes))
     assert len(str(refused.value).splitlines()) == 1
     return str(refused.value)
 
@@ -120,10 +119,34 @@ def test_a_ratio_that_is_there_already_is_refused(variant, ratio):
     assert text.endswith("a ratio of 0.333; raise it, or set smote_train.variant to none")
 
 
+@pytest.mark.parametrize(("variant", "rows"), [("smote", 40), ("smotenc", 40), ("borderline", 160), ("adasyn", 160)])
+def test_more_pairs_than_can_be_compared_in_minutes_are_refused(variant, rows, monkeypatch):
+    monkeypatch.setattr(resampling, "MOST_PAIRS", resampling.MOST_PAIRS | {variant: 40 * rows})
+    assert resampled(variant=variant)[1].mean() == pytest.approx(0.5, abs=0.1)
+    monkeypatch.setattr(resampling, "MOST_PAIRS", resampling.MOST_PAIRS | {variant: 40 * rows - 1})
+    assert refusal(variant=variant) == (
+        f"smote_train.variant: {variant} would compare 40 purchases with {rows} rows, and more than {40 * rows - 1} "
+        f"pairs take too long; set it to none{'' if variant == 'smote' else ', or to smote'}"
+    )
+    assert len(resampled(variant="none")[0]) == len(BUYS)
+
+
+def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch):
+    monkeypatch.setattr(resampling, "MOST_BYTES", 4 * len(ENCODER.names) * 240)
+    assert len(resampled(ratio=1.0)[0]) == 240
+    monkeypatch.setattr(resampling, "MOST_BYTES", 4 * len(ENCODER.names) * 239)
+    assert refusal(ratio=1.0) == (
+        f"smote_train.ratio: 1.0 makes 240 rows of {len(ENCODER.names)} inputs, and there is room for 239 in memory; "
+        "lower it, or set smote_train.variant to none"
+    )
+    assert len(resampled(ratio=0.9)[0]) < 239
+    assert len(resampled(variant="none")[0]) == len(BUYS)
+
+
 @pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
 def test_smotenc_needs_numbers_and_categories(columns):
     encoder = encoding.fit(FEATURES[columns], standard())
-    text = refusal(encoder.codes(FEATURES), encoder=encoder, variant="smotenc")
+    text = refusal(FEATURES, encoder=encoder, variant="smotenc")
     assert text == "smote_train.variant: smotenc failed: it needs at least one number and one category"
 
 
@@ -131,11 +154,11 @@ def test_smotenc_needs_numbers_and_categories(columns):
 def test_variants_for_the_border_are_refused_where_there_is_none(variant):
     apart = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * BUYS})
     encoder = encoding.fit(apart, standard())
-    text = refusal(encoder.codes(apart), encoder=encoder, variant=variant)
+    text = refusal(apart, encoder=encoder, variant=variant)
     assert text.startswith(f"smote_train.variant: {variant} failed: ")
 
 
 def test_a_repeat_makes_up_others():
-    first, again, other = (resample(CODES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
+    first, again, other = (resample(FEATURES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
     assert (first == again).all()
-    assert (first[: len(CODES)] == other[: len(CODES)]).all() and (first != other).any()
+    assert (first[: len(BUYS)] == other[: len(BUYS)]).all() and (first != other).any()

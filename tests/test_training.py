@@ -39,8 +39,8 @@ def network(*extra: keras.layers.Layer, units: int = 7) -> keras.Model:
     return keras.Sequential([keras.Input((6,)), hidden, *extra, keras.layers.Dense(1, "sigmoid")])
 
 
-def keras_fit(model, inputs, targets, settings, validation=None, sample_weight=None, class_weight=None):
-    """`model.fit` on the same batches: an epoch a call, its rows permuted beforehand."""
+def keras_fit(model, inputs, targets, settings, validation=None, sample_weight=None, class_weight=None, orders=None):
+    """`model.fit` on the same batches: an epoch a call, its rows permuted beforehand, as `orders` say if given."""
     rate = settings.learning_rate
     if settings.schedule == "cosine":
         steps = settings.epochs * -(-len(inputs) // settings.batch_size)
@@ -52,7 +52,7 @@ def keras_fit(model, inputs, targets, settings, validation=None, sample_weight=N
     model.compile(optimizer, "binary_crossentropy")
     history: dict[str, list[float]] = {}
     for epoch in range(settings.epochs):
-        order = np.random.default_rng([SEED, epoch]).permutation(len(inputs))
+        order = orders[epoch] if orders else np.random.default_rng([SEED, epoch]).permutation(len(inputs))
         weights = None if sample_weight is None else sample_weight[order]
         logs = model.fit(
             inputs[order], targets[order], settings.batch_size, verbose=0, shuffle=False,

@@ -71,7 +71,10 @@ def test_importance_is_that_of_scikit_learn():
 
     before = inputs.copy()
     found = pd.DataFrame(
-        {seed: importance.fall_in_auc(predict, inputs, targets, [*"abcd"], seed) for seed in range(20)}
+        {
+            seed: importance.fall_in_auc(predict, inputs, targets, [*"abcd"], np.random.default_rng(seed))
+            for seed in range(20)
+        }
     )
     assert (inputs == before).all()
     expected = permutation_importance(model, inputs, targets, scoring="roc_auc", n_repeats=20, random_state=0)
@@ -89,7 +92,7 @@ def test_inputs_of_one_column_are_shuffled_together():
         assert (rows.sum(axis=1) == 1).all()  # one level each
         return rows[:, 2]
 
-    falls = importance.fall_in_auc(impossible, inputs, targets, ["level"] * 3, seed=0)
+    falls = importance.fall_in_auc(impossible, inputs, targets, ["level"] * 3, random)
     assert falls.index.tolist() == ["level"] and falls["level"] == pytest.approx(0.5, abs=0.05)
 
 

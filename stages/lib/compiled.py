@@ -6,13 +6,14 @@ tensors: Keras' own stateless calls compute a step, and the model's variables ar
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from stages.lib import chunks
 from stages.lib.backend import keras, tf
 
 # Not public, and the only part of Keras here that isn't: the lock file pins it, and a test would tell.
@@ -65,44 +66,64 @@ class _L2(keras.regularizers.L2):
 class Loop:
     """The training of one model, an epoch at a time, by compiled loops."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int, rates: np.ndarray):
-        """`rates` are the learning rates of all steps to come, in place of the optimizer's own."""
-        self.model, self.optimizer, self.batch_size = model, optimizer, batch_size
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        batch_size: int,
+        rates: np.ndarray,
+        shape: tuple[int, ...],
+    ):
+        """`rates` are the learning rates of all steps to come, in place of the optimizer's own; `shape` is the inputs'.
+
+        `at_once` of their rows, or the rest of them, are to be in memory at a time: whole calls of compiled loops.
+        """
+        self.model, self.optimizer = model, optimizer
         self.rates = rates.astype(np.float32)
         self.variables = (model.trainable_variables, model.non_trainable_variables)
         self.state = _values(optimizer.variables)
         self.programs: dict[tuple[int, int], Program] = {}
         self.description = _description(model, optimizer)
         self.padded = all(type(part) in ROW_BY_ROW and not part.activity_regularizer for part in model.layers)
+        self.batch = min(batch_size, shape[0])
+        most = max(1, chunks.rows_at_once(shape, 1) // self.batch)
+        self.steps = min(STEPS_PER_CALL, most, -(-self.whole(shape[0]) // self.batch))
+        self.at_once = chunks.rows_at_once(shape, self.batch * self.steps)
 
-    def epoch(self, inputs: tf.Tensor, columns: list[np.ndarray], order: np.ndarray) -> float:
-        """Train on the rows of `inputs` and of `columns`, targets and weights, in this order; the mean loss."""
-        values, losses = list(map(_values, self.variables)), []
-        for chosen, batch, steps in self.calls(order):
-            places = np.zeros(batch * steps, np.int32)  # those after the last row are not trained on
-            places[: len(chosen)] = chosen
-            taken = -(-len(chosen) // batch)
-            rates, self.rates = np.resize(self.rates[:taken], steps), self.rates[taken:]
-            # TensorFlow gathers wide rows fast, numpy single numbers.
-            parts = [tf.gather(inputs, places), *(tf.constant(column[places]) for column in columns)]
-            arguments = (*values, self.state, *parts, tf.constant(rates), tf.constant(len(chosen)))
-            *values, self.state, loss = self.program(batch, steps, arguments)(*arguments)
-            losses.append(loss)
+    def epoch(self, parts: Iterable[tuple[list[np.ndarray], np.ndarray]]) -> float:
+        """Train on the rows of arrays, of inputs, targets and weights, in the order beside these; the mean loss.
+
+        The inputs may be a tensor, which is worth its making if they are the same each time.
+        """
+        values, losses, rows = list(map(_values, self.variables)), [], 0
+        for arrays, order in parts:
+            rows += len(order)
+            for chosen, batch, steps in self.calls(order):
+                places = np.zeros(batch * steps, np.int32)  # those after the last row are not trained on
+                places[: len(chosen)] = chosen
+                taken = -(-len(chosen) // batch)
+                rates, self.rates = np.resize(self.rates[:taken], steps), self.rates[taken:]
+                data = [_gather(array, places) for array in arrays]
+                arguments = (*values, self.state, *data, tf.constant(rates), tf.constant(len(chosen)))
+                *values, self.state, loss = self.program(batch, steps, arguments)(*arguments)
+                losses.append(loss)
         for variable, value in zip(chain(*self.variables), chain(*values), strict=True):
             variable.assign(value)
-        return sum(map(float, losses)) / len(order)
+        return sum(map(float, losses)) / rows
 
-    def calls(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
-        """The rows, batch size and steps of each call of a compiled loop in an epoch.
+    def whole(self, rows: int) -> int:
+        """How many of so many rows make batches of one size.
 
         A smaller last batch is padded to the size of the others, which needs no other program, unless a layer
         looks at the batch as a whole, as BatchNormalization does: then it gets a loop of its own.
         """
-        batch = min(self.batch_size, len(order))
-        whole = len(order) if self.padded else len(order) - len(order) % batch
-        steps = min(STEPS_PER_CALL, -(-whole // batch))
-        for start in range(0, whole, batch * steps):
-            yield order[start : min(start + batch * steps, whole)], batch, steps
+        return rows if self.padded else rows - rows % self.batch
+
+    def calls(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
+        """The rows, batch size and steps of each call of a compiled loop."""
+        whole = self.whole(len(order))
+        for start in range(0, whole, self.batch * self.steps):
+            yield order[start : min(start + self.batch * self.steps, whole)], self.batch, self.steps
         if whole < len(order):
             yield order[whole:], len(order) - whole, 1
 
@@ -120,6 +141,11 @@ class Loop:
         if len(_programs) > PROGRAMS_KEPT:
             del _programs[next(iter(_programs))]
         return program
+
+
+def _gather(array: np.ndarray | tf.Tensor, places: np.ndarray) -> tf.Tensor:
+    # TensorFlow gathers wide rows faster, and numpy single numbers.
+    return tf.gather(array, places) if isinstance(array, tf.Tensor) else tf.constant(array.take(places, axis=0))
 
 
 def _values(variables: list[keras.Variable]) -> list[tf.Tensor]:

@@ -53,9 +53,11 @@ class Decision:
             (f"probability_{number}", "repeat"): self.recalibration.apply(repeated)
             for number, repeated in enumerate(repeats, start=1)
         }
-        predicted = test.only("key").table
+        keys = test.only("key").whole
+        fields, arrays = [*keys.schema], [*keys.columns]
         for (name, role), values in columns.items():
             metadata = {"role": role} | ({"threshold": repr(self.threshold)} if role == "decision" else {})
-            array = pa.array(values)
-            predicted = predicted.append_column(pa.field(name, array.type, metadata=metadata), array)
+            arrays.append(pa.array(values))
+            fields.append(pa.field(name, arrays[-1].type, metadata=metadata))
+        predicted = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=keys.schema.metadata))
         table.write(path, Sessions(predicted))

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from stages.lib import chunks
 from stages.lib.files import InputError, write_json
 from stages.lib.params import Encoding
+from stages.lib.stored import Frame, parts
 
 RARE, MISSING = "(rare)", "(missing)"
 FARTHEST = 3.0  # normal scores beyond are as far
@@ -82,6 +84,10 @@ class Encoder:
     def _marked(self) -> list[Number]:
         return [number for number in self.numbers if number.indicator]
 
+    def inputs(self, features: Frame) -> chunks.Matrix:
+        """Inputs, float32 of shape (rows, inputs), in a file if they are more than a chunk; made a part at a time."""
+        return chunks.gathered((len(features), len(self.mean)), map(self.transform, parts(features)))
+
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Inputs, float32 of shape (rows, inputs)."""
         return self.expand(self.codes(features))
@@ -126,27 +132,40 @@ class Encoder:
         )
 
 
-def fit(features: pd.DataFrame, settings: Encoding) -> Encoder:
-    """The encoder of these training rows.
+def fit(features: Frame, settings: Encoding) -> Encoder:
+    """The encoder of these training rows, of which a column or a part is looked at at a time.
 
     numbers: standard, or quantile: the normal score of a value's rank among them, within ±3. bins: beside it the
     number's piecewise-linear encoding in so many parts (Gorishniy, Rubachev & Babenko 2022, "On Embeddings for
     Numerical Features in Tabular Deep Learning"), cut at its values where they are no more, or else at quantiles.
     Marks and categories are standardised with standard numbers, and only centred with quantiles, as parts are.
     """
-    numeric = [name for name in features if pd.api.types.is_numeric_dtype(features[name])]
-    numbers = tuple(_fit_number(features[name], settings) for name in numeric)
-    categories = tuple(_fit_category(features[name], settings) for name in features if name not in numeric)
-    codes = Encoder(numbers, categories, (), ()).codes(features)
-    means, scales = [], []
-    for _, block in _blocks(codes, numbers, categories):
-        means.append(block.mean(axis=0))
-        scales.append(block.std(axis=0) if settings.numbers == "standard" else np.ones(block.shape[1]))
-    mean, scale = np.concatenate(means), np.concatenate(scales)
+    fitted = [
+        (_fit_number if pd.api.types.is_numeric_dtype(column) else _fit_category)(column, settings)
+        for _, column in features.items()
+    ]
+    numbers = tuple(one for one in fitted if isinstance(one, Number))
+    categories = tuple(one for one in fitted if isinstance(one, Category))
+    mean, variance = _moments(features, Encoder(numbers, categories, (), ()))
+    scale = np.sqrt(variance) if settings.numbers == "standard" else np.ones(len(mean))
     # Numbers are on their scale already; the second time would only change the last digits.
     mean[: len(numbers)], scale[: len(numbers)] = 0.0, 1.0
     scale[scale == 0] = 1.0
     return Encoder(numbers, categories, tuple(mean.tolist()), tuple(scale.tolist()))
+
+
+def _moments(features: Frame, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the variance of each input before it is centred and scaled: of parts, put together."""
+    found, counts = [], []
+    for part in parts(features):
+        blocks = _blocks(encoder.codes(part), encoder.numbers, encoder.categories)
+        moments = [(block.mean(axis=0), block.var(axis=0)) for _, block in blocks]
+        found.append(np.hstack(moments))
+        counts.append(len(part))
+    shares = (np.array(counts) / sum(counts))[:, np.newaxis]
+    means, variances = np.stack(found, axis=1)
+    mean = (shares * means).sum(axis=0)
+    return mean, (shares * (variances + (means - mean) ** 2)).sum(axis=0)
 
 
 def _fit_number(column: pd.Series, settings: Encoding) -> Number:

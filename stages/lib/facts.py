@@ -28,9 +28,9 @@ def facts(sessions: Sessions) -> dict[str, Any]:
 def fingerprint(sessions: Sessions) -> str:
     """16 hex digits of the columns' names, types, roles and values, row by row; files may hold them as they like."""
     content = hashlib.sha256()
-    for field, column in zip(sessions.table.schema, sessions.table.columns, strict=True):
+    for field in sessions.table.schema:
         content.update(repr((field.name, str(field.type), role_of(field))).encode())
-        content.update(pd.util.hash_pandas_object(column.to_pandas(), index=False).to_numpy().data)
+        content.update(pd.util.hash_pandas_object(sessions.table[field.name].to_pandas(), index=False).to_numpy().data)
     return content.hexdigest()[:16]
 
 

@@ -14,20 +14,26 @@ ROWS = 2048  # that a column is judged by, in each fold
 AT_ONCE = 4  # columns whose shuffled rows are predicted in one call, most of which is overhead
 
 
+def chosen(rows: int, random: np.random.Generator) -> np.ndarray:
+    """The numbers, ascending, of at most ROWS rows."""
+    return np.sort(random.permutation(rows)[:ROWS])
+
+
 def fall_in_auc(
-    predict: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, targets: np.ndarray, columns: list[str], seed: int
+    predict: Callable[[np.ndarray], np.ndarray],
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    columns: list[str],
+    random: np.random.Generator,
 ) -> pd.Series:
     """The fall in AUC for each raw column, all of whose inputs are shuffled together, by its name.
 
     Args:
         predict: from inputs to probabilities, (rows,).
-        inputs: (rows, inputs), of rows that the model was not trained on; at most ROWS of them are used.
+        inputs: (rows, inputs), of rows that the model was not trained on: those `chosen` by the same `random`.
         targets: (rows,), 0 or 1.
         columns: for each input, the raw column that it comes from.
     """
-    random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(inputs))[:ROWS])
-    inputs, targets = inputs[chosen], targets[chosen]
     names = list(dict.fromkeys(columns))
     aucs: list[float] = []
     for start in range(0, len(names), AT_ONCE):

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from stages.lib.stored import Frame, parts
+
 FOLDS = 5
 PRIOR_ROWS = 10  # a level's share of purchases counts as if so many rows more had the share of all levels
 
 
-def alone(features: pd.DataFrame, targets: np.ndarray) -> pd.Series:
+def alone(features: Frame, targets: np.ndarray) -> pd.Series:
     """The AUC that each column reaches by itself on these rows, by column; targets are 0 and 1, both of them there.
 
     A number ranks the rows by its value, in whichever direction, and with missing values at whichever end, gives
@@ -26,7 +28,7 @@ def alone(features: pd.DataFrame, targets: np.ndarray) -> pd.Series:
     )
 
 
-def duplicates(train: pd.DataFrame, test: pd.DataFrame) -> int:
+def duplicates(train: Frame, test: Frame) -> int:
     """How many rows of `test` equal one of `train` in all columns; a missing value equals a missing one."""
     return int(np.isin(_hashes(test), _hashes(train)).sum())
 
@@ -72,7 +74,10 @@ def _pairs_won(values: np.ndarray, targets: np.ndarray) -> tuple[float, int]:
     return (below + at_most) / 2, len(purchases) * len(others)
 
 
-def _hashes(rows: pd.DataFrame) -> pd.Series:
+def _hashes(rows: Frame) -> np.ndarray:
     # As floats, as a column of whole numbers is where a value is missing; adding 0 makes 0 of -0.
-    numbers = rows.select_dtypes("number").astype(np.float64) + 0.0
-    return pd.util.hash_pandas_object(rows.assign(**numbers), index=False)
+    hashes = [
+        pd.util.hash_pandas_object(part.assign(**part.select_dtypes("number").astype(np.float64) + 0.0), index=False)
+        for part in parts(rows)
+    ]
+    return np.concatenate(hashes)

@@ -10,21 +10,23 @@ import pandas as pd
 
 from stages.lib import encoding, importance, network, table
 from stages.lib.backend import keras
+from stages.lib.chunks import Matrix
 from stages.lib.decision import Decision
 from stages.lib.encoding import Encoder
 from stages.lib.files import InputError, replacing
 from stages.lib.params import Recipe, Split, Validation
 from stages.lib.schema import Schema
 from stages.lib.splitting import hold_out
+from stages.lib.stored import Frame, parts
 from stages.lib.table import Sessions
 from stages.lib.training import fit
 from stages.lib.validation import cross_validate
 
 PREDICTED_AT_ONCE = 8192
 
-# From the training rows' codes, their targets, the encoder and which repeat it is (0 for the model itself) to inputs
-# and targets, more of them perhaps.
-Resample = Callable[[np.ndarray, np.ndarray, Encoder, int], tuple[np.ndarray, np.ndarray]]
+# From the training rows' features, their targets, the encoder and which repeat it is (0 for the model itself) to
+# inputs and targets, more of them perhaps.
+Resample = Callable[[Frame, np.ndarray, Encoder, int], tuple[Matrix, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Model:
     network: keras.Model
     encoder: Encoder
 
-    def predict(self, features: pd.DataFrame) -> np.ndarray:
+    def predict(self, features: Frame) -> np.ndarray:
         """Probabilities of a purchase, before recalibration, float32 of shape (rows,)."""
-        return self.predict_inputs(self.encoder.transform(features))
+        return np.concatenate([self.predict_inputs(self.encoder.transform(part)) for part in parts(features)])
 
     def predict_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """The same from encoded inputs, (rows, inputs)."""
@@ -95,9 +97,13 @@ def train(
     stay, held = np.arange(len(sessions)), np.arange(0)
     if settings.validation_share:
         stay, held = hold_out(sessions, by, settings.validation_share, seed)
-    codes, targets = encoder.codes(sessions.features), sessions.column("target").to_numpy()
-    validation = (encoder.expand(codes[held]), targets[held]) if len(held) else None
-    inputs, answers = (resample or _as_they_are)(codes[stay], targets[stay], encoder, repeat)
+
+    def rows(chosen: np.ndarray, prepare: Resample) -> tuple[Matrix, np.ndarray]:
+        some = sessions.take(chosen) if len(held) else sessions
+        return prepare(some.features, some.column("target").to_numpy(), encoder, repeat)
+
+    validation = rows(held, _as_they_are) if len(held) else None
+    inputs, answers = rows(stay, resample or _as_they_are)
     trained = network.build(settings.network, inputs.shape[1], seed + repeat)
     weights = network.left_out(len(inputs), settings.network.members, seed + repeat)
     try:
@@ -116,10 +122,8 @@ def train(
     return Model(network.averaged(trained), encoder), history
 
 
-def _as_they_are(
-    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, repeat: int
-) -> tuple[np.ndarray, np.ndarray]:
-    return encoder.expand(codes), targets
+def _as_they_are(features: Frame, targets: np.ndarray, encoder: Encoder, repeat: int) -> tuple[Matrix, np.ndarray]:
+    return encoder.inputs(features), targets
 
 
 def train_and_predict(
@@ -166,5 +170,7 @@ def train_and_predict(
 
 
 def _falls(model: Model, rows: Sessions, seed: int) -> pd.Series:
-    inputs, targets = model.encoder.transform(rows.features), rows.column("target").to_numpy()
-    return importance.fall_in_auc(model.predict_inputs, inputs, targets, model.encoder.columns, seed)
+    random = np.random.default_rng(seed)
+    some = rows.take(importance.chosen(len(rows), random))
+    inputs, targets = model.encoder.inputs(some.features)[:], some.column("target").to_numpy()
+    return importance.fall_in_auc(model.predict_inputs, inputs, targets, model.encoder.columns, random)

@@ -1,15 +1,18 @@
-"""Models that a network has to beat: logistic regression and boosted trees, by scikit-learn."""
+"""Models that a network has to beat: logistic regression and boosted trees, by scikit-learn.
+
+Unlike the networks they want all rows in memory: 8 bytes a value, and what scikit-learn copies.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from stages.lib.encoding import Encoder
 from stages.lib.params import Logistic, TrainReference, Trees
+from stages.lib.stored import Frame, parts
 from stages.lib.table import Sessions
 
 MOST_LEVELS = 255  # of a category that the trees take as one
@@ -23,7 +26,7 @@ class Reference:
     encoder: Encoder
     takes: str
 
-    def predict(self, features: pd.DataFrame) -> np.ndarray:
+    def predict(self, features: Frame) -> np.ndarray:
         """Probabilities of a purchase, float32 of shape (rows,)."""
         return self.classifier.predict_proba(_rows(self.encoder, features, self.takes))[:, 1].astype(np.float32)
 
@@ -57,5 +60,6 @@ def _fitted(classifier: Any, sessions: Sessions, encoder: Encoder, takes: str) -
     return Reference(classifier.fit(rows, sessions.column("target").to_numpy()), encoder, takes)
 
 
-def _rows(encoder: Encoder, features: pd.DataFrame, takes: str) -> np.ndarray:
-    return encoder.transform(features) if takes == "inputs" else encoder.codes(features)
+def _rows(encoder: Encoder, features: Frame, takes: str) -> np.ndarray:
+    made = encoder.transform if takes == "inputs" else encoder.codes
+    return np.concatenate([made(part) for part in parts(features)])

@@ -3,26 +3,33 @@
 import numpy as np
 from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, BorderlineSMOTE
 
+from stages.lib.chunks import Matrix
 from stages.lib.encoding import Encoder
 from stages.lib.files import InputError
 from stages.lib.params import SmoteTrain
+from stages.lib.stored import Frame, parts
+
+# Among more than 15 inputs a neighbour is found by comparing all rows: 15 nanoseconds a pair, and 300 for SMOTENC, so
+# that this many take some minutes.
+MOST_PAIRS = {"smote": 10**10, "smotenc": 10**9, "borderline": 10**10, "adasyn": 10**10}
+MOST_BYTES = 2**31  # of inputs, made-up ones too; imbalanced-learn needs a few times as many
 
 
 def resample(
-    codes: np.ndarray, targets: np.ndarray, encoder: Encoder, repeat: int = 0, *, settings: SmoteTrain
-) -> tuple[np.ndarray, np.ndarray]:
+    features: Frame, targets: np.ndarray, encoder: Encoder, repeat: int = 0, *, settings: SmoteTrain
+) -> tuple[Matrix, np.ndarray]:
     """Inputs and targets of the training rows, followed by made-up purchases up to `settings.ratio` of the others.
 
     A `repeat` above 0 makes up others.
 
-    codes: the training rows as `encoder.codes` gives them, shape (rows, codes). SMOTENC works on these, where a
-    category is one column, and gives each made-up row one of the levels; the other variants work on the network's
-    inputs, as in the study, where most made-up rows lie between levels.
-    Raises InputError if there are not more purchases than `settings.neighbours`, or if they are enough already.
+    SMOTENC works on codes, where a category is one column, and gives each made-up row one of the levels; the other
+    variants work on the network's inputs, as in the study, where most made-up rows lie between levels.
+    Raises InputError if there are not more purchases than `settings.neighbours`, if they are enough already, or if
+    there are more rows than MOST_PAIRS and MOST_BYTES allow. SMOTE takes 100,000 purchases, SMOTENC 31,000; borderline
+    and ADASYN, which compare purchases with all rows, 28,000 where one session in twelve ends in one.
     """
-    inputs = encoder.expand(codes)
     if settings.variant == "none":
-        return inputs, targets
+        return encoder.inputs(features), targets
     purchases, others = int(targets.sum()), int(len(targets) - targets.sum())
     if purchases <= settings.neighbours:
         raise InputError(
@@ -34,7 +41,10 @@ def resample(
             f"smote_train.ratio: {settings.ratio} asks for no more purchases than the training part has, a ratio "
             f"of {purchases / others:.3f}; raise it, or set smote_train.variant to none"
         )
+    _check_size(settings, purchases, others, len(encoder.mean))
     settings = settings.model_copy(update={"seed": settings.seed + repeat})
+    codes = np.concatenate([encoder.codes(part) for part in parts(features)])
+    inputs = encoder.expand(codes)
     try:
         if settings.variant == "smotenc":
             return _smotenc(codes, targets, encoder, settings)
@@ -44,6 +54,22 @@ def resample(
         return made
     except (ValueError, RuntimeError) as error:
         raise InputError(f"smote_train.variant: {settings.variant} failed: {' '.join(str(error).split())}") from None
+
+
+def _check_size(settings: SmoteTrain, purchases: int, others: int, inputs: int) -> None:
+    compared = purchases + others if settings.variant in ("borderline", "adasyn") else purchases
+    if purchases * compared > MOST_PAIRS[settings.variant]:
+        quicker = ", or to smote" if purchases**2 <= MOST_PAIRS["smote"] else ""
+        raise InputError(
+            f"smote_train.variant: {settings.variant} would compare {purchases} purchases with {compared} rows, and "
+            f"more than {MOST_PAIRS[settings.variant]} pairs take too long; set it to none{quicker}"
+        )
+    rows = others + max(purchases, int(settings.ratio * others))
+    if 4 * inputs * rows > MOST_BYTES:
+        raise InputError(
+            f"smote_train.ratio: {settings.ratio} makes {rows} rows of {inputs} inputs, and there is room for "
+            f"{MOST_BYTES // (4 * inputs)} in memory; lower it, or set smote_train.variant to none"
+        )
 
 
 def _sampler(settings: SmoteTrain) -> SMOTE | BorderlineSMOTE | ADASYN:

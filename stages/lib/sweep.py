@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from joblib import delayed
 
+from stages.lib import chunks
+from stages.lib.chunks import Matrix
 from stages.lib.files import InputError, replacing
 from stages.lib.params import Encoding, Recipe
 from stages.lib.workers import Pool, say
@@ -36,11 +38,11 @@ Grid = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs (float32) and targets to train on and to be judged by: one fold."""
+    """Inputs and targets, float32, to train on and to be judged by: one fold."""
 
-    inputs: np.ndarray
+    inputs: Matrix
     targets: np.ndarray
-    validation_inputs: np.ndarray
+    validation_inputs: Matrix
     validation_targets: np.ndarray
 
     def save(self, folder: Path) -> Path:
@@ -48,14 +50,15 @@ class Rows:
         for name, array in vars(self).items():
             path = folder / f"{name}.npy"
             if not path.exists():
-                with replacing(path) as temporary:
-                    np.save(temporary, array)
+                with replacing(path) as temporary, temporary.open("wb") as file:
+                    chunks.write(file, array.shape, chunks.pieces(array))
         return folder
 
     @classmethod
     def load(cls, folder: Path) -> Rows:
-        """As it was saved; read from disk where it is used."""
-        return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
+        """As it was saved; inputs are read from disk where they are used."""
+        inputs, targets, *held_out = [chunks.OnDisk.open(folder / f"{field.name}.npy") for field in fields(cls)]
+        return cls(inputs, targets[:], held_out[0], held_out[1][:])
 
 
 Folds = dict[Encoding, list[Rows]]  # the same folds, by how they are encoded
@@ -250,5 +253,6 @@ def _row(point: Point, found: pd.DataFrame) -> dict[str, Any]:
 def _fingerprint(grid: Grid, base: Recipe, folds: Folds, seed: int) -> str:
     content = hashlib.sha256(repr((grid, base, seed, [*folds])).encode())
     for array in (array for parts in folds.values() for rows in parts for array in vars(rows).values()):
-        content.update(np.ascontiguousarray(array).data)
+        for piece in chunks.pieces(array):
+            content.update(np.ascontiguousarray(piece).data)
     return content.hexdigest()[:16]

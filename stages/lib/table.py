@@ -10,27 +10,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib.files import InputError, replacing
+from stages.lib.stored import Frame, StoredFrame, StoredTable, regrouped
 
 ROLES = ("key", "visitor", "time", "feature", "target")
 ROW_GROUP = 2**17
+IN_MEMORY = 2**26  # values of a file that is read as a whole: half a GiB of numbers
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """Rows of sessions: `table` and, for each of its columns, the role."""
+    """Rows of sessions: `table`, in memory or in its file, and, for each of its columns, the role."""
 
-    table: pa.Table
+    table: pa.Table | StoredTable
 
     def names(self, *roles: str) -> list[str]:
         return [field.name for field in self.table.schema if role_of(field) in roles]
 
+    def frame(self, *roles: str) -> Frame:
+        """The columns of these roles; of a table in its file they are read where they are asked for."""
+        chosen = self.table.select(self.names(*roles))
+        return StoredFrame(chosen) if isinstance(chosen, StoredTable) else chosen.to_pandas()
+
     @property
-    def features(self) -> pd.DataFrame:
-        return self.table.select(self.names("feature")).to_pandas()
+    def features(self) -> Frame:
+        return self.frame("feature")
+
+    @property
+    def whole(self) -> pa.Table:
+        """The table, in memory."""
+        return self.table.read() if isinstance(self.table, StoredTable) else self.table
 
     @property
     def keys(self) -> pa.Table:
-        return self.table.select(self.names("key", "visitor", "time"))
+        return self.only("key", "visitor", "time").whole
 
     def column(self, role: str) -> pd.Series:
         """The one column of this role: the target (0/1), the visitor or the time."""
@@ -40,6 +52,7 @@ class Sessions:
         return self.table[names[0]].to_pandas()
 
     def take(self, rows: np.ndarray) -> "Sessions":
+        """Rows of these numbers, ascending."""
         return Sessions(self.table.take(pa.array(rows)))
 
     def only(self, *roles: str) -> "Sessions":
@@ -61,11 +74,15 @@ def with_roles(schema: pa.Schema, roles: dict[str, str]) -> pa.Schema:
 
 
 def read(path: Path) -> Sessions:
-    """The sessions that `write` wrote; InputError if there is no such file or it holds something else."""
+    """The sessions that `write` wrote, in memory if they are at most IN_MEMORY values.
+
+    InputError if there is no such file or it holds something else.
+    """
     try:
         # Not read_table, which makes columns of folders on the way called name=value.
         with pq.ParquetFile(path) as file:
-            rows = file.read()
+            schema, count = file.schema_arrow, file.metadata.num_rows
+            rows = file.read() if count * len(schema) <= IN_MEMORY else StoredTable(path, schema, np.arange(count))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the stage before writes it") from None
     except (OSError, pa.ArrowException) as error:
@@ -86,16 +103,7 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
     """
     rows = 0
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        held: list[pa.RecordBatch] = []
-        for batch in batches:
-            rows += batch.num_rows
-            held.append(batch)
-            while sum(part.num_rows for part in held) >= ROW_GROUP:
-                table = pa.Table.from_batches(held).cast(schema).combine_chunks()
-                writer.write_table(table.slice(0, ROW_GROUP), row_group_size=ROW_GROUP)
-                held = table.slice(ROW_GROUP).to_batches()
-        if held or not rows:
-            writer.write_table(
-                pa.Table.from_batches(held, schema=None if held else schema).cast(schema).combine_chunks()
-            )
+        for group in regrouped(batches, schema, ROW_GROUP):
+            rows += group.num_rows
+            writer.write_table(group, row_group_size=ROW_GROUP)
     return rows

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from stages.lib import chunks
 from stages.lib.backend import keras, tf
+from stages.lib.chunks import Matrix
 from stages.lib.compiled import Loop, functional
 from stages.lib.files import InputError
 from stages.lib.params import Training
@@ -15,26 +17,28 @@ VALIDATION_ROWS = 2**16  # rows predicted at a time
 
 def fit(
     model: keras.Model,
-    inputs: np.ndarray,
+    inputs: Matrix,
     targets: np.ndarray,
     settings: Training,
     *,
     seed: int,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: tuple[Matrix, np.ndarray] | None = None,
     validation_freq: int = 1,
     sample_weight: np.ndarray | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Train `model` in place by binary cross-entropy, computing what `model.compile` and `model.fit` would.
 
-    Epoch `e`, from 0, takes the rows in the order `numpy.random.default_rng([seed, e]).permutation(rows)`,
-    and dropout starts from `seed`: the result is the same to the bit in every process on one machine.
+    Epoch `e`, from 0, takes the rows in the order `numpy.random.default_rng([seed, e]).permutation(rows)`, or, of
+    more inputs than `chunks.CHUNK_BYTES`, a chunk at a time in that of `chunks.shuffled`; an array and a file with the
+    same rows are trained on alike. Dropout starts from `seed`: the result is the same to the bit in every process on
+    one machine.
     Callbacks are called at the begin and end of training and of epochs, not of batches.
 
     Args:
         model: sequential or functional, built, not compiled, ending in one sigmoid or, as several networks with a
             loss each, in more, of layers which can be created from their configuration.
-        inputs: (rows, features).
+        inputs: (rows, features), of which a chunk is in memory at a time if they lie in a file.
         targets: (rows,) or (rows, 1), 0 or 1.
         validation: inputs and targets of rows to evaluate after each epoch.
         validation_freq: epochs from one evaluation to the next, where not all are wanted.
@@ -53,12 +57,14 @@ def fit(
         raise ValueError("early stopping (patience > 0) needs validation rows")
     if settings.patience and validation_freq != 1:
         raise ValueError("early stopping (patience > 0) needs an evaluation after each epoch")
-    rows, columns = _rows(inputs, targets, _weights(targets, settings.class_weights, sample_weight))
-    held_out = validation and _rows(*validation)
+    columns = _columns(inputs, targets, _weights(targets, settings.class_weights, sample_weight))
+    held_out = validation and (validation[0], _columns(*validation)[0])
     if not model.built:
         raise ValueError("the model is not built: start it with an Input")
     _seed_dropout(model, seed)
-    loop = Loop(model, _optimizer(settings, model), settings.batch_size, _rates(settings, len(inputs)))
+    loop = Loop(model, _optimizer(settings, model), settings.batch_size, _rates(settings, len(inputs)), inputs.shape)
+    if len(inputs) <= loop.at_once:
+        inputs = tf.constant(inputs[:], tf.float32)
     if settings.patience:
         stop = keras.callbacks.EarlyStopping("val_loss", 0, settings.patience, mode="min", restore_best_weights=True)
         callbacks = [*callbacks, stop]
@@ -68,10 +74,10 @@ def fit(
     logs: dict[str, float] = {}
     for epoch in range(settings.epochs):
         run.on_epoch_begin(epoch)
-        order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
-        logs = {"loss": loop.epoch(rows, columns, order)}
+        random = np.random.default_rng([seed, epoch])
+        logs = {"loss": loop.epoch(chunks.shuffled([inputs, *columns], loop.at_once, random))}
         if held_out and (epoch + 1) % validation_freq == 0:
-            logs |= _evaluate(model, held_out[0], held_out[1][0])
+            logs |= _evaluate(model, *held_out)
         if not np.isfinite([logs["loss"], logs.get("val_loss", 0)]).all():
             raise FloatingPointError(f"the loss is no longer finite in epoch {epoch + 1}: try a lower learning rate")
         run.on_epoch_end(epoch, logs)
@@ -93,12 +99,12 @@ def _weights(targets: np.ndarray, class_weights: str, sample_weight: np.ndarray 
     return weights
 
 
-def _rows(inputs: np.ndarray, targets: np.ndarray, *weights: np.ndarray) -> tuple[tf.Tensor, list[np.ndarray]]:
-    """Inputs as a tensor; targets, shape (rows, 1), and weights beside them; all float32 and of the same length."""
+def _columns(inputs: Matrix, targets: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
+    """Targets, shape (rows, 1), and weights, as float32 and as many as there are rows of inputs."""
     if not len(inputs) or {len(inputs)} != {len(part) for part in (targets, *weights)}:
         raise ValueError(f"{len(inputs)} rows of inputs, {len(targets)} of targets: expected as many, not none")
     columns = (np.reshape(targets, (len(inputs), -1)), *weights)
-    return tf.constant(inputs, tf.float32), [np.asarray(column, np.float32) for column in columns]
+    return [np.asarray(column, np.float32) for column in columns]
 
 
 def _seed_dropout(model: keras.Model, seed: int) -> None:
@@ -128,12 +134,14 @@ def _rates(settings: Training, rows: int) -> np.ndarray:
     return settings.learning_rate * down
 
 
-def _evaluate(model: keras.Model, inputs: tf.Tensor, targets: np.ndarray) -> dict[str, float]:
+def _evaluate(model: keras.Model, inputs: Matrix, targets: np.ndarray) -> dict[str, float]:
     cross_entropy = keras.losses.BinaryCrossentropy(reduction="sum")
     loss, outputs = 0.0, []
     for start in range(0, len(inputs), VALIDATION_ROWS):
         part = slice(start, start + VALIDATION_ROWS)
-        outputs.append(tf.reduce_mean(model(inputs[part], training=False), axis=1, keepdims=True))
+        outputs.append(
+            tf.reduce_mean(model(tf.constant(inputs[part], tf.float32), training=False), axis=1, keepdims=True)
+        )
         loss += float(cross_entropy(targets[part], outputs[-1]))
     loss = loss / len(inputs) + float(sum(model.losses))
     auc = roc_auc_score(targets, np.concatenate(outputs)) if np.isfinite(loss) else np.nan

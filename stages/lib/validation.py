@@ -12,11 +12,12 @@ from stages.lib import encoding
 from stages.lib.encoding import Encoder
 from stages.lib.params import Encoding
 from stages.lib.splitting import folds
+from stages.lib.stored import Frame
 from stages.lib.table import Sessions
 
 
 class Predictor(Protocol):
-    def predict(self, features: pd.DataFrame) -> np.ndarray: ...
+    def predict(self, features: Frame) -> np.ndarray: ...
 
 
 # From rows to train on and the encoder fitted on them to something that predicts.
