@@ -10,6 +10,8 @@ from stages.lib.params import Prepare
 from stages.lib.preparation import Prepared, from_clicks, from_sessions
 from stages.lib.schema import Schema
 
+AT_ONCE = 2**14  # rows
+
 
 def main(clicks_or_sessions: Path, sessions: Path) -> None:
     (settings,) = params.load("prepare")
@@ -34,7 +36,7 @@ def main(clicks_or_sessions: Path, sessions: Path) -> None:
 
 def write(prepared: Prepared, settings: Prepare, path: Path) -> int:
     """Write the session table and what it is; returns the number of its rows."""
-    batches = prepared.table.to_pyarrow_batches(chunk_size=table.ROW_GROUP)
+    batches = prepared.table.to_pyarrow_batches(chunk_size=AT_ONCE)
     schema = Schema.of(settings, prepared.kinds).mark(table.with_roles(batches.schema, prepared.roles))
     return table.write_batches(path, schema, batches)
 

@@ -1,9 +1,11 @@
 """What questions of rows are asked of: DuckDB in this process, or, for what takes longest, whatever Ibis speaks to."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import clear_frames
 from urllib.parse import parse_qsl, urlsplit
 
 import ibis
@@ -14,9 +16,15 @@ from stages.lib.files import InputError, scratch
 
 LOCAL = "duckdb://"
 MEMORY = 2 * 2**30  # bytes that this process takes where nothing else is said
-SHARE = 0.7  # of what the process has not taken yet; DuckDB does not count all that it takes
-# Results that do not depend on the cluster, and no errors where DuckDB has none
-SPARK = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false", "spark.ui.enabled": "false"}
+SHARE = 0.5  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
+# As DuckDB has it; and no server and no progress where nobody looks. The address may say otherwise.
+SPARK = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+    "spark.log.level": "ERROR",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Engine:
         except Exception as error:
             if self.is_local:
                 raise
+            # Their tables, cached on the engine, have to go before it does.
+            clear_frames(error.__traceback__)
             raise InputError(f"prepare.engine: {self.name} {reason(error)}") from None
 
 
@@ -54,7 +64,7 @@ def start(output: Path, url: str = LOCAL, memory_limit: int | None = None) -> It
     name = f"{urlsplit(url).scheme}://"  # the rest may hold a password
     with scratch(output) as folder:
         memory = int(SHARE * ((memory_limit or MEMORY) - psutil.Process().memory_info().rss))
-        local = duckdb(folder, memory_limit=f"{memory // 2**20}MiB", temp_directory=str(folder / "spilled"))
+        local = duckdb(memory_limit=f"{memory // 2**20}MiB", temp_directory=str(folder / "spilled"))
         measuring = local
         try:
             if url != LOCAL:
@@ -65,9 +75,9 @@ def start(output: Path, url: str = LOCAL, memory_limit: int | None = None) -> It
                 measuring.disconnect()
 
 
-def duckdb(folder: Path | None = None, **settings: str) -> ibis.BaseBackend:
-    """DuckDB in this process: quiet, in UTC, keeping the order of rows, and its tables in `folder` or in memory."""
-    connection = ibis.duckdb.connect(folder / "rows.duckdb" if folder else ":memory:", **settings)
+def duckdb(**settings: str) -> ibis.BaseBackend:
+    """DuckDB in this process: quiet, in UTC, and keeping the order of rows."""
+    connection = ibis.duckdb.connect(**settings)
     connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = true")
     return connection
 
@@ -79,7 +89,8 @@ def _elsewhere(url: str, name: str) -> ibis.BaseBackend:
         install = "-r requirements-cluster.txt" if name == "pyspark://" else f"'ibis-framework[{name[:-3]}]'"
         raise InputError(f"prepare.engine: {name} is not installed: pip install {install}") from None
     except Exception as error:  # each engine has its own
-        raise InputError(f"prepare.engine: {name} {reason(error)}") from None
+        password = urlsplit(url).password or url
+        raise InputError(f"prepare.engine: {name} {reason(error).replace(password, '…')}") from None
 
 
 def _spark(url: str) -> ibis.BaseBackend:
@@ -87,7 +98,6 @@ def _spark(url: str) -> ibis.BaseBackend:
 
     # Not by ibis.connect, which sets the options of the address once more in the session, where most are refused.
     session = SparkSession.builder.config(map={**SPARK, **dict(parse_qsl(urlsplit(url).query))}).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
     return ibis.pyspark.connect(session)
 
 

@@ -38,13 +38,17 @@ def scratch(path: Path) -> Iterator[Path]:
 
     What a killed process has left there, the next one removes.
     """
-    folder = Path(path).with_name(f".{Path(path).name}.scratch")
+    folder = scratch_of(path)
     _remove(folder)
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
         _remove(folder)
+
+
+def scratch_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.scratch")
 
 
 def write_json(path: Path, content: Any) -> None:
