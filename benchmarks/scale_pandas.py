@@ -31,7 +31,7 @@ def measure(log: pd.DataFrame) -> pd.DataFrame:
     seen = log.join(now["time"].rename("scored"), on=SESSION)
     seen = seen[(seen["event"] != "view") & (seen["time"] < seen["scored"])]
     for event in ("click", "scroll", "tab", "add"):
-        found[f"{event}s"] = (seen["event"] == event).groupby([seen[key] for key in SESSION]).sum()
+        found[f"seen_{event}s"] = (seen["event"] == event).groupby([seen[key] for key in SESSION]).sum()
     found = found.fillna(0).join(totals).join(now[["browser", "operating_system", "screen_width", "window_width"]])
     return found.loc[now.index].sort_values(["start", *SESSION])
 
