@@ -15,15 +15,12 @@ AT_ONCE = 2**14  # rows
 
 def main(clicks_or_sessions: Path, sessions: Path) -> None:
     (settings,) = params.load("prepare")
-    with engine.start(sessions, settings.engine, settings.memory_limit) as work:
+    limit = settings.memory_limit or engine.usual(settings.kind)
+    with engine.start(sessions, settings.engine, limit) as work:
         rows = source.read(work.local, clicks_or_sessions, settings.csv)
         try:
             prepared = from_clicks(rows, settings, work) if settings.kind == "clicks" else from_sessions(rows, settings)
             written = write(prepared, settings, sessions)
-        except duckdb.OutOfMemoryException:
-            raise InputError(
-                f"{clicks_or_sessions}: too large for so little memory; raise prepare.memory_limit"
-            ) from None
         except InputError as error:
             raise InputError(f"{clicks_or_sessions}: {error}") from None
         except duckdb.Error as error:

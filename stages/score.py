@@ -32,7 +32,7 @@ def main(model: Path, sessions_or_clicks: Path, *, output: Path) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
-    with engine.start(output) as work:
+    with engine.start(output, memory_limit=engine.usual(schema.kind)) as work:
         rows = source.read(work.local, sessions_or_clicks, schema.csv)
         try:
             sessions, names = scoring.to_score(rows, schema, work)

@@ -15,8 +15,8 @@ from duckdb import OutOfMemoryException
 from stages.lib.files import InputError, scratch
 
 LOCAL = "duckdb://"
-MEMORY = 2 * 2**30  # bytes that this process takes where nothing else is said
-SHARE = 0.5  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
+MEMORY = 2 * 2**30  # bytes that this process takes for a click log where nothing else is said
+SHARE = 0.4  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
 # As DuckDB has it; and no server and no progress where nobody looks. The address may say otherwise.
 SPARK = {
     "spark.sql.session.timeZone": "UTC",
@@ -59,12 +59,15 @@ def start(output: Path, url: str = LOCAL, memory_limit: int | None = None) -> It
     """Engines for as long as the block lasts, with a scratch folder beside `output`.
 
     `url` is an address as `ibis.connect` takes it. `memory_limit` is in bytes, of this process as a whole; what DuckDB
-    can't hold in it goes to the scratch folder. Raises InputError if the engine is not installed or can't be reached.
+    can't hold in it goes to the scratch folder. None: most of the machine's. Raises InputError if the engine is not
+    installed or can't be reached.
     """
     name = f"{urlsplit(url).scheme}://"  # the rest may hold a password
     with scratch(output) as folder:
-        memory = int(SHARE * ((memory_limit or MEMORY) - psutil.Process().memory_info().rss))
-        local = duckdb(memory_limit=f"{memory // 2**20}MiB", temp_directory=str(folder / "spilled"))
+        most = memory_limit or MEMORY
+        memory = int(SHARE * max(most - psutil.Process().memory_info().rss, most // 2))
+        limit = {"memory_limit": f"{memory // 2**20}MiB"} if memory_limit else {}
+        local = duckdb(temp_directory=str(folder / "spilled"), **limit)
         measuring = local
         try:
             if url != LOCAL:
@@ -73,6 +76,11 @@ def start(output: Path, url: str = LOCAL, memory_limit: int | None = None) -> It
         finally:
             if measuring is not local:
                 measuring.disconnect()
+
+
+def usual(kind: str) -> int | None:
+    """The limit of memory where none is set: a table of sessions, which is asked whole, may take what there is."""
+    return MEMORY if kind == "clicks" else None
 
 
 def duckdb(**settings: str) -> ibis.BaseBackend:

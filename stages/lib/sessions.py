@@ -14,7 +14,7 @@ from stages.lib.features import ORDER, features
 from stages.lib.files import InputError
 from stages.lib.params import Clicks
 
-EVENT = 400  # bytes that DuckDB takes for an event while it measures, with room to spare
+EVENT = 350  # bytes that DuckDB takes for an event while it measures, with room to spare
 ROWS = 20_000  # of a row group: one for each part is held in memory while the log is cut
 
 
