@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from tqdm import tqdm
 
-from stages.lib import calibration, scoring, source, stage
+from stages.lib import calibration, engine, scoring, source, stage
 from stages.lib.decision import Decision
 from stages.lib.encoding import MISSING, Category
 from stages.lib.files import InputError, replacing
@@ -32,18 +32,19 @@ def main(model: Path, sessions_or_clicks: Path, *, output: Path) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
-    rows = source.read(source.connect(), sessions_or_clicks, schema.csv)
-    try:
-        sessions, names = scoring.to_score(rows, schema)
-        # Here, so that what is wrong with the rows shows before TensorFlow is loaded.
-        from stages.lib.model import Model
+    with engine.start(output, memory_limit=engine.usual(schema.kind)) as work:
+        rows = source.read(work.local, sessions_or_clicks, schema.csv)
+        try:
+            sessions, names = scoring.to_score(rows, schema, work)
+            # Here, so that what is wrong with the rows shows before TensorFlow is loaded.
+            from stages.lib.model import Model
 
-        score(sessions, names, Model.load(model), decision, output)
-    except InputError as error:
-        raise InputError(f"{sessions_or_clicks}: {error}") from None
-    except duckdb.Error as error:
-        # What is broken in the middle of a file shows only when it is read.
-        raise InputError(f"{sessions_or_clicks}: {source.first_line(error)}") from None
+            score(sessions, names, Model.load(model), decision, output)
+        except InputError as error:
+            raise InputError(f"{sessions_or_clicks}: {error}") from None
+        except duckdb.Error as error:
+            # What is broken in the middle of a file shows only when it is read.
+            raise InputError(f"{sessions_or_clicks}: {engine.reason(error)}") from None
 
 
 def score(sessions: Table, names: list[str], model: "Model", decision: Decision, output: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import as_sessions, sessions_frame
 
-from benchmarks import grid_search, quality, scaling, step
+from benchmarks import grid_search, quality, scale, scaling, step
 from stages.lib import params, table
 
 pytestmark = pytest.mark.slow
@@ -55,3 +55,11 @@ def test_quality_pairs_each_model_with_the_best_trees(project: Path, monkeypatch
         assert 0.5 < figures["auc"] <= 1 and figures["seconds"] > 0
         expected = figures["auc"] - result["models"]["trees"]["auc"]
         assert figures["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
+
+
+def test_prepare_is_timed_by_events_and_engine(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(scale, "PICTURE", tmp_path / "scale.svg")
+    found = scale.prepare([0.01], ["duckdb", "pandas"])
+    scale.draw(found)
+    assert found["engine"].tolist() == ["duckdb", "pandas"] and (found[["seconds", "memory"]] > 0).all(axis=None)
+    assert found["events"].between(8_000, 12_000).all() and "<svg" in scale.PICTURE.read_text()

@@ -23,9 +23,9 @@ from click_oracle import (
     visits_of,
 )
 
-from stages.lib import source
+from stages.lib import engine
 from stages.lib.clicks import measure, normalise
-from stages.lib.features import features
+from stages.lib.features import ORDER, features
 from stages.lib.files import InputError
 from stages.lib.params import Clicks, Csv, Keys, Prepare
 from stages.prepare import from_clicks
@@ -65,9 +65,11 @@ def settings(page_view=3, columns=OWN_NAMES, events=None, page_types=None):
 
 def lazily(log, clicks=None, sql="SELECT 1"):
     """The session table, not yet worked out, and the features left out by missing column."""
-    connection = source.connect()
+    clicks, connection = clicks or settings(), engine.duckdb()
     connection.raw_sql(sql).fetchall()
-    return features(measure(connection.create_table("log", rows_of(log)), clicks or settings()), "Kauf")
+    events, missing = normalise(connection.create_table("log", rows_of(log)), clicks)
+    sessions, left_out = features(measure(events, clicks.page_view), missing, "Kauf")
+    return sessions.order_by(ORDER), left_out
 
 
 def rows_of(log):
@@ -319,7 +321,7 @@ def test_times_may_be_written_in_many_ways(log, form):
 
 def read(log):
     """The events as the session table is made from them."""
-    events, _ = normalise(source.connect().create_table("log", rows_of(log)), settings())
+    events, _ = normalise(engine.duckdb().create_table("log", rows_of(log)), settings())
     return events.to_pyarrow().to_pylist()
 
 
@@ -353,6 +355,8 @@ def test_the_columns_are_those_of_the_reference(table):
 def prepared(log, drop):
     prepare = Prepare(
         source="",
+        engine=engine.LOCAL,
+        memory_limit=None,
         kind="clicks",
         target="Kauf",
         positive=None,
@@ -365,11 +369,11 @@ def prepared(log, drop):
         csv=Csv(delimiter="auto", encoding="utf-8", cut_off="error"),
         clicks=settings(),
     )
-    rows = source.connect().create_table("log", rows_of(log).drop(["price"]))
-    return from_clicks(rows, prepare)
+    with engine.start(Path("prepared.parquet")) as work:
+        return from_clicks(work.local.create_table("log", rows_of(log).drop(["price"])), prepare, work)
 
 
-def test_prepare_names_what_it_leaves_out(log):
+def test_prepare_names_what_it_leaves_out(project, log):
     found = prepared([event | {"screen_width": 1} for event in log], drop=["hurry"])
     assert found.notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
     assert found.notes[1].startswith("the same in every session: left out ") and "screenWidth" in found.notes[1]
@@ -378,6 +382,6 @@ def test_prepare_names_what_it_leaves_out(log):
     assert [*found.kinds] == [name for name in found.table.columns if name not in found.roles]
 
 
-def test_a_feature_to_drop_that_is_none_is_an_error_that_names_it(log):
+def test_a_feature_to_drop_that_is_none_is_an_error_that_names_it(project, log):
     with pytest.raises(InputError, match=r"no feature 'hury' \(prepare\.drop\)"):
         prepared(log, drop=["hury"])

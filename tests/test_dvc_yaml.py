@@ -18,7 +18,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
 LOCK = ROOT / "dvc.lock"
 # Where a stage works, not what it finds: a laptop and a cluster write the same lock.
-NOT_TRACKED = {"grid_search": {"backend"}}
+NOT_TRACKED = {"grid_search": {"backend"}, "prepare": {"engine", "memory_limit"}}
 
 
 def imported(path: Path) -> Iterator[Path]:

@@ -48,6 +48,12 @@ def test_a_day_may_stand_in_quotes_or_not(write_params, start):
     assert params.load("simulate")[0].start == date(2016, 2, 29)
 
 
+@pytest.mark.parametrize(("written", "size"), [(None, None), ("1GB", 10**9), ("1.5 GiB", 3 * 2**29), (10**9, 10**9)])
+def test_a_limit_of_memory_is_a_size_or_null(write_params, written, size):
+    write_params(**{"prepare.memory_limit": written})
+    assert params.load("prepare")[0].memory_limit == size
+
+
 def test_sections_can_not_be_changed():
     (split,) = params.load("split", path=ROOT / "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
@@ -139,6 +145,14 @@ def test_sections_can_not_be_changed():
             "127.0.0.1:8786",
             "grid_search.backend: expected loky or the address of a Dask scheduler, such as tcp://127.0.0.1:8786, got",
         ),
+        (
+            "prepare.engine",
+            "spark",
+            "prepare.engine: expected an address as Ibis takes it, such as duckdb:// or pyspark://, got 'spark'",
+        ),
+        ("prepare.memory_limit", "much", "prepare.memory_limit: expected a size such as 1GB, or null, got 'much'"),
+        ("prepare.memory_limit", True, "prepare.memory_limit: expected a size such as 1GB, or null, got True"),
+        ("prepare.memory_limit", "100MB", "prepare.memory_limit: expected at least 500MB, got 100MB"),
         ("smote_train.variant", "svm", "smote_train.variant: expected 'smote'"),
         ("prepare.csv.encoding", "cp1252", "prepare.csv.encoding: expected 'utf-8'"),
         ("prepare.csv.delimiter", "", "prepare.csv.delimiter: expected auto or one character, got ''"),

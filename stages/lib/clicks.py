@@ -5,8 +5,6 @@ visitor's past are the visits that had ended before the session started. The mea
 seconds, counts) and every order is total, so the result does not depend on the engine or its threads.
 """
 
-from dataclasses import dataclass
-
 import ibis
 from ibis import _
 from ibis.expr.types import Table, Value
@@ -29,38 +27,40 @@ PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
 SESSION = ["visitor", "session"]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A row a scored session, and what the log could not tell."""
+def measure(events: Table, at_view: int) -> Table:
+    """One row of whole-number measures for each session of the normalised `events` that reaches page view `at_view`.
 
-    table: Table
-    missing: tuple[str, ...]
-
-
-def measure(log: Table, settings: Clicks) -> Measured:
-    """One row of whole-number measures for each session of `log` that reaches page view `settings.page_view`.
-
-    Sessions that end or buy sooner are left out. Columns that the log lacks are null in between and named in
-    `missing`. Raises InputError when a needed column is not there or a value in it can't be read.
+    Sessions that end or buy sooner are left out. What a session comes to depends on its visitor's events only.
     """
-    events, missing = normalise(log, settings)
-    at_view = settings.page_view
-    views = number_views(events)
-    opening = views.filter(_.number <= at_view)
+    # What several questions are asked of is worked out once.
+    views = number_views(events).cache()
     # The moment of scoring is the N-th view itself: what is on that page already, clicks say, comes after it.
-    moments = opening.filter(_.number == at_view).select(*SESSION, scored_time=_.time)
-    events = _join(events, moments).mutate(seen=(_.event != "view") & (_.time < _.scored_time))
-    visits = events.group_by(SESSION).aggregate(**visit_totals(events), **seen_totals(events))
-    visits = _join(visits, views.group_by(SESSION).aggregate(last_page=_.page.argmax(_.number)))
-    past = history(visits)
-    scored = visits.filter(_.scorable & (_.bought_before == 0)).drop("scorable", "bought_before")
-    for more in (opening_totals(opening, at_view), past, seen_in_last_visit(past, opening, views, at_view)):
+    now = views.filter(_.number == at_view).select(
+        *SESSION, *ATTRIBUTES, scored_time="time", now_second="second", current_type="page_type",
+        current_visible="tab_visible",
+    )  # fmt: skip
+    opening = views.filter(_.number <= at_view).semi_join(now, SESSION)
+    visits = events.group_by(SESSION).aggregate(**visit_totals(events))
+    visits = _join(visits, views.group_by(SESSION).aggregate(last_page=_.page.argmax(_.number))).cache()
+    past = history(visits).cache()
+    scored = visits.inner_join(now, SESSION)
+    bought_before = (scored.first_purchase < scored.scored_time).fill_null(False)
+    buys = (scored.last_purchase >= scored.scored_time).fill_null(False).cast("int64")
+    scored = scored.filter(~bought_before).mutate(buys=buys)
+    seen = seen_totals(events.filter(_.event != "view").inner_join(now, SESSION).filter(_.time < _.scored_time))
+    pages = pages_so_far(opening)
+    paged = pages_totals(pages, at_view)
+    for more in (opening_totals(opening, at_view), seen, paged, past, seen_in_last_visit(past, pages, views, at_view)):
         scored = _join(scored, more)
-    return Measured(scored.mutate(step=_later(_.event_step, _.view_step)), missing)
+    counts = {*seen.columns, *paged.columns} - {*SESSION, "last_add_second", "event_step"}
+    return scored.fill_null(dict.fromkeys(counts, 0)).mutate(step=_later(_.event_step, _.view_step))
 
 
 def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
-    """`log` under this module's names and types, and the optional columns it lacks."""
+    """The events of `log` under this module's names and types, and the optional columns it lacks, which are null.
+
+    Raises InputError when a needed column is not there or a value in it can't be read.
+    """
     names = settings.columns
     _check_names(log, settings)
 
@@ -70,13 +70,17 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     def text(name: str) -> Value:
         return log[names[name]].cast("string") if present(name) else ibis.null("string")
 
+    def whole(name: str) -> Value:
+        given = log[names[name]] if present(name) else ibis.null("int64")
+        return given.cast("int64") if given.type().is_signed_integer() else _whole(given.cast("string"))
+
     events = log.select(
         time=_moment(log[names["time"]]),
         visitor=log[names["visitor"]],
         session=log[names["session"]],
         event=_renamed(log[names["event"]], settings.events),
         cents=(_number(text("price")) * 100).round().cast("int64"),
-        **{name: _whole(text(name)) for name in NUMBERS},
+        **{name: whole(name) for name in NUMBERS},
         **{name: text(name) for name in TEXTS},
     )
     broken = events.aggregate(
@@ -142,13 +146,13 @@ def _renamed(column: Value, names: dict[str, list[str]]) -> Value:
 
 
 def number_views(events: Table) -> Table:
-    """The page views, numbered within their session from 1 on, in an order without ties.
+    """The page views, numbered within their session from 1 on, in an order without ties, and the seconds to the next.
 
     Views at the same moment are ordered by their content; rows that tie even so are alike in every column that counts.
     """
     views = events.filter(_.event == "view").select(*SESSION, "time", "second", "role", *CONTENT)
     in_order = ibis.window(group_by=SESSION, order_by=["time", *CONTENT])
-    return views.mutate(number=ibis.row_number().over(in_order) + 1)
+    return views.mutate(number=ibis.row_number().over(in_order) + 1, seconds=_.second.lead().over(in_order) - _.second)
 
 
 def visit_totals(t: Table) -> dict[str, Value]:
@@ -165,48 +169,55 @@ def visit_totals(t: Table) -> dict[str, Value]:
         "purchase_items": _sum(t.quantity, purchase),
         "last_purchase_second": t.second.max(where=purchase),
         "added_items": _sum(t.quantity, add),
-        "scorable": t.scored_time.notnull().any(),
-        "buys": (_count(purchase & ~t.seen) > 0).cast("int64"),
-        "bought_before": _count(purchase & t.seen),
+        "first_purchase": t.time.min(where=purchase),
+        "last_purchase": t.time.max(where=purchase),
     }
 
 
-def seen_totals(t: Table) -> dict[str, Value]:
-    """What events other than views have come to at the scored view."""
-    add = t.event == "add"
-    signed = ibis.cases((add, t.quantity), (t.event == "remove", -t.quantity), else_=0)
+def seen_totals(seen: Table) -> Table:
+    """A row a session: what its events other than views have come to at the scored view."""
+    add = seen.event == "add"
+    signed = ibis.cases((add, seen.quantity), (seen.event == "remove", -seen.quantity), else_=0)
     measures = {
-        "basket_items": _sum(t.quantity, t.seen & add),
-        "basket_cents": _sum(signed * t.cents, t.seen),
-        "last_add_second": t.second.max(where=t.seen & add),
-        "event_step": t.checkout_step.max(where=t.seen),
+        "basket_items": _sum(seen.quantity, add),
+        "basket_cents": _sum(signed * seen.cents),
+        "last_add_second": seen.second.max(where=add),
+        "event_step": seen.checkout_step.max(),
     }
     for event in ("click", "scroll", "tab"):
-        happened = t.seen & (t.event == event)
+        happened = seen.event == event
         measures[f"{event}s"] = _count(happened)
-        measures |= {f"{event}s_{role}": _count(happened & (t.role == role)) for role in PAGE_TYPES}
-    return measures
+        measures |= {f"{event}s_{role}": _count(happened & (seen.role == role)) for role in PAGE_TYPES}
+    return seen.group_by(SESSION).aggregate(**measures)
 
 
 def opening_totals(opening: Table, at_view: int) -> Table:
-    """A row a session: what its page views up to the scored one come to, how long each lasted, and the scored one."""
-    by_number = ibis.window(group_by=SESSION, order_by="number")
-    views = opening.mutate(seconds=(_.second.lead().over(by_number) - _.second).fill_null(0))
-    before, last = views.number < at_view, views.number == at_view
-    return views.group_by(SESSION).aggregate(
-        **{f"now_{role}": _count(views.role == role) for role in PAGE_TYPES},
+    """A row a session: what its page views up to the scored one come to, and how long those before it lasted."""
+    before = _.number < at_view
+    return opening.group_by(SESSION).aggregate(
+        **{f"now_{role}": _count(_.role == role) for role in PAGE_TYPES},
         now_views=_.count(),
-        first_page=views.page.max(where=views.number == 1),
-        view_step=views.checkout_step.max(),
-        revisits=views.page.count() - views.page.nunique(),
-        pages_before=views.page.nunique(where=before),
-        seconds_product=_sum(views.seconds, views.role == "product"),
-        seconds_cart=_sum(views.seconds, views.role == "cart"),
-        previous_seconds=views.seconds.argmax(views.number, where=before).fill_null(0),
-        now_second=views.second.max(where=last),
-        current_type=views.page_type.max(where=last),
-        current_visible=views.tab_visible.max(where=last),
-        **{name: views[name].max(where=last) for name in ATTRIBUTES},
+        first_page=_.page.max(where=_.number == 1),
+        view_step=_.checkout_step.max(),
+        seconds_product=_sum(_.seconds, before & (_.role == "product")),
+        seconds_cart=_sum(_.seconds, before & (_.role == "cart")),
+        previous_seconds=_.seconds.max(where=_.number == at_view - 1).fill_null(0),
+    )
+
+
+def pages_so_far(opening: Table) -> Table:
+    """A row a session and page that it viewed up to the scored view: how often, and at which view first and last."""
+    return (
+        opening.filter(_.page.notnull())
+        .group_by([*SESSION, "page"])
+        .aggregate(times=_.count(), first_view=_.number.min(), last_view=_.number.max())
+    )
+
+
+def pages_totals(pages: Table, at_view: int) -> Table:
+    """A row a session: how often it came back to a page, and how many pages it had viewed before the scored view."""
+    return pages.group_by(SESSION).aggregate(
+        revisits=_sum(pages.times) - pages.count(), pages_before=_count(pages.first_view < at_view)
     )
 
 
@@ -240,16 +251,15 @@ def history(visits: Table) -> Table:
     return _join(before, past, ["visitor", "ended"])
 
 
-def seen_in_last_visit(past: Table, opening: Table, views: Table, at_view: int) -> Table:
+def seen_in_last_visit(past: Table, so_far: Table, views: Table, at_view: int) -> Table:
     """A row a session: how many of its pages so far, and whether the current one, were also in the last visit."""
     pages = views.filter(_.page.notnull()).select(*SESSION, "page").distinct()
-    so_far = opening.filter(_.page.notnull()).group_by([*SESSION, "page"]).aggregate(number=_.number.max())
     last = past.select(*SESSION, "last_session").filter(_.last_session.notnull())
     return (
         so_far.inner_join(last, SESSION)
         .inner_join(pages.rename(last_session="session"), ["visitor", "last_session", "page"])
         .group_by(SESSION)
-        .aggregate(shared_pages=_.count(), shared_current=(_.number == at_view).any().cast("int64"))
+        .aggregate(shared_pages=_.count(), shared_current=(_.last_view == at_view).any().cast("int64"))
     )
 
 
@@ -262,7 +272,7 @@ def _later(one: Value, other: Value) -> Value:
     return (other.isnull() | (one > other)).ifelse(one, other)
 
 
-def _sum(value: Value, where: Value) -> Value:
+def _sum(value: Value, where: Value | None = None) -> Value:
     """A sum that is 0, not null, where there is nothing to add, and a whole number on every engine."""
     return value.sum(where=where).fill_null(0).cast("int64")
 

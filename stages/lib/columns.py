@@ -101,9 +101,14 @@ def _check_names(table: Table, settings: Prepare) -> None:
 
 def without_constants(table: Table, features: list[str]) -> tuple[Table, list[str]]:
     """`table` less the `features` that are the same in every row, and their names."""
-    profiles = profile(table, features)
+    questions = {
+        f"{what} {name}": getattr(table[name], what)() for name in features for what in ("min", "max", "count")
+    }
+    answers = table.aggregate(rows=_.count(), **questions).to_pyarrow().to_pylist()[0]
     constant = [
-        name for name in features if profiles[name].distinct <= 1 and profiles[name].missing in (0, profiles[name].rows)
+        name
+        for name in features
+        if answers[f"min {name}"] == answers[f"max {name}"] and answers[f"count {name}"] in (0, answers["rows"])
     ]
     return table.drop(*constant), constant
 

@@ -10,22 +10,24 @@ from collections.abc import Iterator
 from ibis import _
 from ibis.expr.types import Table, Value
 
-from stages.lib.clicks import Measured
 from stages.lib.files import InputError
 
 DAY = 86_400
+ORDER = ("time", "visitor", "session")  # of sessions, without ties
 Feature = tuple[str, tuple[str, ...], Value]
 
 
-def features(measured: Measured, target: str | None = None) -> tuple[Table, dict[str, list[str]]]:
-    """The session table: keys, features and, if wanted, the target under this name, a row a session.
+def features(
+    measures: Table, missing: tuple[str, ...], target: str | None = None
+) -> tuple[Table, dict[str, list[str]]]:
+    """The session table: keys, features and, if wanted, the target under this name, a row a session, in no order.
 
-    Beside it, the features left out, by missing column.
+    Beside it, the features left out, by the column of `missing` that they need.
     """
     left_out: dict[str, list[str]] = {}
     kept = {}
     for name, needs, definition in _features():
-        lacking = [column for column in needs if column in measured.missing]
+        lacking = [column for column in needs if column in missing]
         if lacking:
             left_out.setdefault(lacking[0], []).append(name)
         else:
@@ -33,8 +35,7 @@ def features(measured: Measured, target: str | None = None) -> tuple[Table, dict
     keys = {"visitor": _.visitor, "session": _.session, "time": _.start}
     if target in {**keys, **kept}:
         raise InputError(f"prepare.target: '{target}' is the name of another column; choose a different one")
-    table = measured.table.select(**keys, **kept, **({target: _.buys} if target else {}))
-    return table.order_by("time", "visitor", "session"), left_out
+    return measures.select(**keys, **kept, **({target: _.buys} if target else {})), left_out
 
 
 def _features() -> Iterator[Feature]:

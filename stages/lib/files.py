@@ -32,6 +32,25 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(temporary)
 
 
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` for what is needed on the way to it, removed in the end, however the block ends.
+
+    What a killed process has left there, the next one removes.
+    """
+    folder = scratch_of(path)
+    _remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def scratch_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.scratch")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Sorted, without NaN, with a trailing newline: the same content gives the same bytes."""
     with replacing(path) as temporary:

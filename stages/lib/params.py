@@ -6,7 +6,17 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -15,6 +25,7 @@ from stages.lib.files import InputError
 
 PARAMS = Path("params.yaml")
 WHOLE = "the file"
+LEAST_MEMORY = 500 * 10**6  # bytes; Python and its libraries take half of it
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -40,6 +51,23 @@ def _backend(value: str) -> str:
     if value != "loky" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", value):
         example = "tcp://127.0.0.1:8786"
         raise ValueError(f"expected loky or the address of a Dask scheduler, such as {example}, got {value!r}")
+    return value
+
+
+def _engine(value: str) -> str:
+    if not re.match(r"[a-z]+://", value):
+        raise ValueError(f"expected an address as Ibis takes it, such as duckdb:// or pyspark://, got {value!r}")
+    return value
+
+
+def _memory(value: Any) -> Any:
+    if value is not None:
+        try:
+            value = TypeAdapter(ByteSize).validate_python(value)
+        except ValidationError:
+            raise ValueError(f"expected a size such as 1GB, or null, got {value!r}") from None
+        if value < LEAST_MEMORY:
+            raise ValueError(f"expected at least {LEAST_MEMORY // 10**6}MB, got {value // 10**6}MB")
     return value
 
 
@@ -82,6 +110,8 @@ class Keys(Section):
 
 class Prepare(Section):
     source: str
+    engine: Annotated[str, AfterValidator(_engine)]
+    memory_limit: Annotated[int | None, BeforeValidator(_memory)]
     kind: Literal["clicks", "sessions"]
     target: str
     positive: str | int | float | bool | None

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from ibis.expr.types import Table
 
 from stages.lib import columns
-from stages.lib.clicks import measure
-from stages.lib.features import features
+from stages.lib.engine import Engine
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
 from stages.lib.schema import Kind
+from stages.lib.sessions import of_log
 
 CLICK_KEYS = {"session": "key", "visitor": "visitor", "time": "time"}
 
@@ -24,20 +24,14 @@ class Prepared:
     notes: list[str]
 
 
-def from_clicks(log: Table, settings: Prepare) -> Prepared:
-    sessions, left_out = features(measure(log, settings.clicks), settings.target)
+def from_clicks(log: Table, settings: Prepare, work: Engine) -> Prepared:
+    sessions, left_out = of_log(log, settings.clicks, work, settings.target)
     names = [name for name in sessions.columns if name not in (*CLICK_KEYS, settings.target)]
     for name in settings.drop:
         if name not in names:
             raise InputError(f"no feature '{name}' (prepare.drop); there are {', '.join(names)}")
         names.remove(name)
-    # The features stand on windows over the whole log: reckon them once, not once a question.
-    sessions = sessions.drop(*settings.drop).cache()
-    if not sessions.count().execute():
-        raise InputError(
-            f"no session reaches page view {settings.clicks.page_view} without a purchase; mend "
-            "prepare.clicks.page_view, or prepare.clicks.events if the log's names are others"
-        )
+    sessions = sessions.drop(*settings.drop)
     columns.target_as_class(sessions, settings)
     notes = [f"no column for {column}: left out {', '.join(names)}" for column, names in left_out.items()]
     sessions, constant = columns.without_constants(sessions, names)

@@ -5,29 +5,28 @@ from ibis import _
 from ibis.expr.types import Column, Table
 
 from stages.lib import columns, missing
-from stages.lib.clicks import measure
-from stages.lib.features import features
+from stages.lib.engine import Engine
 from stages.lib.files import InputError
 from stages.lib.preparation import CLICK_KEYS
 from stages.lib.schema import Schema
+from stages.lib.sessions import of_log
 
 ROW = "row"  # names the rows of a table of sessions without a key: 0, 1, 2 ...
 WORDS = {"number": "numbers", "date": "dates (YYYY-MM-DD)"}
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
-def to_score(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
+def to_score(rows: Table, schema: Schema, work: Engine) -> tuple[Table, list[str]]:
     """The sessions of `rows` with the columns that name them and the model's features; and the names of the former.
 
     A click log's are all that reach the scored page view without a purchase, in order of their start; a table of
     sessions is scored as it is. Raises InputError, naming the column, where the model can't be asked about these rows.
     """
-    return (_of_clicks if schema.kind == "clicks" else _of_sessions)(rows, schema)
+    return _of_clicks(rows, schema, work) if schema.kind == "clicks" else _of_sessions(rows, schema)
 
 
-def _of_clicks(log: Table, schema: Schema) -> tuple[Table, list[str]]:
-    measured = measure(log, schema.clicks)
-    sessions, left_out = features(measured)
+def _of_clicks(log: Table, schema: Schema, work: Engine) -> tuple[Table, list[str]]:
+    sessions, left_out = of_log(log, schema.clicks, work)
     lacking = [(ours, name) for ours, names in left_out.items() for name in names if name in schema.features]
     if lacking:
         ours, name = lacking[0]
@@ -36,11 +35,7 @@ def _of_clicks(log: Table, schema: Schema) -> tuple[Table, list[str]]:
             f"no column '{theirs}' (prepare.clicks.columns.{ours}), without which there is no {name}, which the model "
             f"was trained on; it has {', '.join(log.columns)}"
         )
-    # The features stand on windows over the whole log: reckon them once, not once a question.
-    sessions = sessions.select(*CLICK_KEYS, *schema.features).cache()
-    if not sessions.count().execute():
-        raise InputError(f"no session reaches page view {schema.clicks.page_view} without a purchase")
-    return sessions, list(CLICK_KEYS)
+    return sessions.select(*CLICK_KEYS, *schema.features), list(CLICK_KEYS)
 
 
 def _of_sessions(rows: Table, schema: Schema) -> tuple[Table, list[str]]:

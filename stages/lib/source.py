@@ -14,17 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 
+from stages.lib.engine import reason
 from stages.lib.files import InputError
 from stages.lib.params import Csv
 
 OTHER_ENCODING = "; prepare.csv.encoding names another"
-
-
-def connect() -> ibis.BaseBackend:
-    """DuckDB in this process: quiet, in UTC, and keeping the order of rows."""
-    connection = ibis.duckdb.connect()
-    connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = true")
-    return connection
 
 
 def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
@@ -34,7 +28,7 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
     that is missing, empty, without rows, cut off or not what its name says, and for parts that differ in columns.
     """
     if path.is_dir():
-        table = _read_parquet(connection, _parts(path))
+        table = _read_parquet(connection, parts(path))
     elif not path.is_file():
         raise InputError(f"{path}: no such file")
     elif path.stat().st_size == 0:
@@ -50,7 +44,7 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
     return table
 
 
-def _parts(folder: Path) -> list[Path]:
+def parts(folder: Path) -> list[Path]:
     """The parquet files in `folder` and the folders in it, but for what starts with . or _, as Spark's marks do."""
     parts = [path for path in sorted(folder.rglob("*.parquet")) if path.is_file()]
     parts = [path for path in parts if not any(name[0] in "._" for name in path.relative_to(folder).parts)]
@@ -65,7 +59,7 @@ def _read_parquet(connection: ibis.BaseBackend, paths: list[Path]) -> Table:
         try:
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: not a whole parquet file: {first_line(error)}") from None
+            raise InputError(f"{path}: not a whole parquet file: {reason(error)}") from None
         _check_repeated(path, schema.names)
         first = first or schema
         if differing := set(first) ^ set(schema):
@@ -92,7 +86,7 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
     except duckdb.Error as error:
         # DuckDB's line about ends of lines says nothing of them.
         mixed = "state machine" in str(error) and _has_mixed_line_ends(path, settings)
-        why = "its lines end in more than one way; save it with LF alone" if mixed else first_line(error)
+        why = "its lines end in more than one way; save it with LF alone" if mixed else reason(error)
         raise InputError(f"{path}: not readable as {settings.encoding} csv: {why}") from None
     if rejects:
         _judge_rejects(path, settings, rejects, lines=table.count().execute() + 1)
@@ -114,7 +108,7 @@ def _header(path: Path, settings: Csv) -> tuple[str, list[str]]:
     except UnicodeError as error:
         raise InputError(f"{path}: not readable as {settings.encoding} csv: {error}{OTHER_ENCODING}") from None
     except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
-        raise InputError(f"{path}: not readable as {settings.encoding} csv: {first_line(error)}") from None
+        raise InputError(f"{path}: not readable as {settings.encoding} csv: {reason(error)}") from None
     delimiter = max(cut, key=lambda candidate: len(cut[candidate]))
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(cut[delimiter])]
     _check_repeated(path, names)
@@ -153,14 +147,9 @@ def _judge_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]
     cut_off = rejects[-1][0] == line == lines + 1 and kind in ("MISSING COLUMNS", "UNQUOTED VALUE")
     if not cut_off:
         hint = OTHER_ENCODING if kind == "INVALID ENCODING" else ""
-        raise InputError(f"{path}: line {line}: {first_line(message)}{hint}")
+        raise InputError(f"{path}: line {line}: {reason(message)}{hint}")
     if settings.cut_off == "error":
         raise InputError(
             f"{path}: the last line, {line}, is cut off; set prepare.csv.cut_off to drop to go on without it"
         )
     print(f"{path}: the last line, {line}, is cut off and was dropped")
-
-
-def first_line(error: object) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

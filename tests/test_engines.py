@@ -1,0 +1,155 @@
+"""The session table is the same whatever works it out: many threads or one, little memory, or a Spark cluster."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click_oracle import COLUMNS, random_log
+from project import ROOT
+from test_clicks import rows_of
+
+from stages.lib import engine, files, sessions
+from stages.lib.params import LEAST_MEMORY
+
+SAMPLE = ROOT.parent / "shared/data/rees46_2019_oct_sample.csv"
+OF_SAMPLE = {
+    "prepare.csv.cut_off": "drop",
+    "prepare.clicks.columns": {
+        "time": "event_time",
+        "visitor": "user_id",
+        "session": "user_session",
+        "event": "event_type",
+        "page": "product_id",
+        "page_type": "category_code",
+        "price": "price",
+    },
+    "prepare.clicks.events.add": ["cart"],
+}
+# A driver, a master and two workers, each a process of its own, that listen on this machine only
+LOOPBACK = "spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1&spark.sql.shuffle.partitions=2"
+CLUSTER = f"pyspark://?spark.master=local-cluster[2,1,1024]&{LOOPBACK}"
+OUTPUT = Path("prepared.parquet")
+
+
+@pytest.fixture
+def log(project: Path) -> Path:
+    path = Path("clicks.parquet")
+    pq.write_table(rows_of(random_log(4)), path)
+    return path
+
+
+@pytest.fixture
+def prepare(run_stage, write_params):
+    """The prepare stage on a click log with these params: the bytes of what it wrote."""
+
+    def run(log: Path, **changes) -> bytes:
+        write_params(**{"prepare.clicks.columns": dict(zip(COLUMNS, COLUMNS, strict=True))} | changes)
+        ran = run_stage("prepare", log, OUTPUT)
+        assert ran.code == 0, ran.err
+        return OUTPUT.read_bytes()
+
+    return run
+
+
+# On this machine ----------------------------------------------------
+
+
+def test_threads_memory_and_parts_change_no_byte(prepare, log, monkeypatch):
+    connect, cut, parts = engine.duckdb, sessions.cut, []
+    monkeypatch.setattr(sessions, "cut", lambda events, count, work: parts.append(count) or cut(events, count, work))
+    monkeypatch.setattr(engine, "duckdb", lambda **settings: connect(threads=1, **settings))
+    expected = prepare(log)
+    monkeypatch.setattr(engine, "duckdb", lambda **settings: connect(threads=2, **settings))
+    monkeypatch.setattr(sessions, "EVENT", 200_000)
+    assert prepare(log, **{"prepare.memory_limit": "500MB"}) == expected
+    assert parts[0] == 1 < parts[1]
+
+
+def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch):
+    monkeypatch.setattr(engine, "SHARE", 0.1)  # some 30 MB
+    with engine.start(OUTPUT, memory_limit=LEAST_MEMORY) as work:
+        rows = 2 * work.memory // 32
+        work.local.raw_sql(f"CREATE TABLE t AS SELECT md5(range::text) AS a FROM range({rows})")
+        assert any(work.folder.glob("spilled/*"))
+        assert work.local.table("t").count().execute() == rows
+
+
+def test_too_little_memory_is_an_error_that_says_what_to_set(run_stage, write_params, log, monkeypatch):
+    monkeypatch.setattr(engine, "SHARE", 0.02)
+    write_params(**{"prepare.memory_limit": "500MB"})
+    assert "raise prepare.memory_limit" in run_stage("prepare", log, OUTPUT).error
+
+
+# What is needed on the way ------------------------------------------
+
+
+def test_the_scratch_folder_is_gone_in_the_end(prepare, log):
+    scratch = files.scratch_of(OUTPUT)
+    (scratch / "spilled").mkdir(parents=True)  # as a killed process leaves it
+    (scratch / "spilled/old").touch()
+    prepare(log)
+    assert not scratch.exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_the_scratch_folder_is_gone_after_a_failure(project, error):
+    with pytest.raises(error), files.scratch(OUTPUT) as folder:
+        (folder / "rows").touch()
+        raise error
+    assert [*project.iterdir()] == []
+
+
+def test_the_engine_and_its_memory_make_no_stage_stale():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    params = {param for stage in stages.values() for param in stage.get("params", [])}
+    assert not {"prepare", "prepare.engine", "prepare.memory_limit"} & params
+
+
+# Other engines ------------------------------------------------------
+
+
+def test_spark_that_is_not_installed_is_an_error_that_says_what_to_install(run_stage, write_params, log, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    write_params(**{"prepare.engine": "pyspark://"})
+    error = run_stage("prepare", log, OUTPUT).error
+    assert error.endswith("prepare.engine: pyspark:// is not installed: pip install -r requirements-cluster.txt")
+
+
+def test_an_engine_that_nobody_knows_is_an_error_without_the_password_in_its_address(run_stage, write_params, log):
+    write_params(**{"prepare.engine": "nonesuch://me:secret@host"})
+    error = run_stage("prepare", log, OUTPUT).error
+    assert "prepare.engine: nonesuch://" in error and "secret" not in error
+
+
+def test_an_engine_that_reads_no_parquet_is_an_error(run_stage, write_params, log):
+    write_params(**{"prepare.engine": "sqlite://"})
+    error = run_stage("prepare", log, OUTPUT).error
+    assert "prepare.engine: sqlite://" in error
+
+
+def test_another_duckdb_gives_the_same_bytes(prepare, log):
+    assert prepare(log, **{"prepare.engine": "duckdb://other.duckdb"}) == prepare(log)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, which is not here; .ci/run installs it")
+@pytest.mark.parametrize("log", ["default", "REES46"])
+def test_a_spark_cluster_gives_the_same_bytes(log, prepare, write_params, run_stage, monkeypatch):
+    if log == "REES46" and not SAMPLE.is_file():
+        pytest.skip("the sample is not here: no folder shared beside the checkout")
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    changes, path = (OF_SAMPLE, SAMPLE) if log == "REES46" else ({"prepare.clicks.page_view": 3}, Path("shop.parquet"))
+    write_params()
+    if log == "default":
+        assert run_stage("simulate", path).code == 0
+    expected = prepare(path, **changes)
+    # In a process of its own, which takes its JVM with it
+    write_params(**changes, **{"prepare.engine": CLUSTER})
+    command = [sys.executable, "-m", "stages.prepare", str(path), "spark.parquet"]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert Path("spark.parquet").read_bytes() == expected
