@@ -17,7 +17,7 @@ def main(clicks_or_sessions: Path, sessions: Path) -> None:
     (settings,) = params.load("prepare")
     limit = settings.memory_limit or engine.usual(settings.kind)
     with engine.start(sessions, settings.engine, limit) as work:
-        rows = source.read(work.local, clicks_or_sessions, settings.csv)
+        rows = source.read(work.local, clicks_or_sessions, settings.csv, in_order=settings.kind == "sessions")
         try:
             prepared = from_clicks(rows, settings, work) if settings.kind == "clicks" else from_sessions(rows, settings)
             written = write(prepared, settings, sessions)

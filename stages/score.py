@@ -33,7 +33,7 @@ def main(model: Path, sessions_or_clicks: Path, *, output: Path) -> None:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
     with engine.start(output, memory_limit=engine.usual(schema.kind)) as work:
-        rows = source.read(work.local, sessions_or_clicks, schema.csv)
+        rows = source.read(work.local, sessions_or_clicks, schema.csv, in_order=schema.kind == "sessions")
         try:
             sessions, names = scoring.to_score(rows, schema, work)
             # Here, so that what is wrong with the rows shows before TensorFlow is loaded.

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-PLACES = ("s3://bucket/path", "KEY", "SECRET")  # stand for others
+PLACES = ("s3://bucket/path", "KEY", "SECRET", "tcp://host:8786")  # stand for others
 README = Path(__file__).parents[1] / "README.md"
 
 

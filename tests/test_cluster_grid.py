@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import readme
 import yaml
 from distributed import Client
 from joblib import delayed
@@ -57,6 +58,7 @@ class Cluster:
             self.kill(process)
 
     def _start(self, folder: Path, *command: str) -> subprocess.Popen:
+        Project.commands.add(("dask", *command))
         here = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
         with (self.logs / f"{command[0]}.log").open("a") as log:
             return subprocess.Popen(
@@ -176,3 +178,7 @@ def test_without_a_scheduler_or_without_dask_a_line_says_so(monkeypatch):
     assert refusal(address) == f"{address}: no Dask scheduler answers there"
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert refusal(address) == f"{address}: Dask is not installed: pip install -r requirements-cluster.txt"
+
+
+def test_these_are_the_commands_that_the_readme_gives():
+    assert not readme.not_run("Past one machine's memory, and past one machine", Project.commands)

@@ -106,7 +106,7 @@ def test_sections_can_not_be_changed():
         (
             "train_base.training.learning_rate",
             "0.00005",
-            "(YAML reads this as text; write it without quotes)",
+            "expected a valid number, got '0.00005'",
         ),
         ("simulate.start", "soon", "simulate.start: Invalid isoformat string: 'soon'"),
         ("simulate.start", 2015, "simulate.start: expected a valid date, got 2015"),

@@ -16,6 +16,7 @@ ELSEWHERE = {
     "Compare": "test_branches.py",
     "Share": "test_remotes.py",
     "Your own data, in full": "test_own_data.py",
+    "Past one machine's memory, and past one machine": "test_cluster_grid.py",
 }
 HERE = ("Start", "Look", "Score", "Go on after a failure")
 

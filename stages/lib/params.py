@@ -26,7 +26,6 @@ from stages.lib.files import InputError
 PARAMS = Path("params.yaml")
 WHOLE = "the file"
 LEAST_MEMORY = 500 * 10**6  # bytes; Python and its libraries take half of it
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -63,7 +62,7 @@ def _engine(value: str) -> str:
 def _memory(value: Any) -> Any:
     if value is not None:
         try:
-            value = TypeAdapter(ByteSize).validate_python(value)
+            value = TypeAdapter(ByteSize).validate_python(str(value))  # True is no number
         except ValidationError:
             raise ValueError(f"expected a size such as 1GB, or null, got {value!r}") from None
         if value < LEAST_MEMORY:
@@ -297,15 +296,4 @@ def _one_line(error: ErrorDetails) -> str:
         return str(error["ctx"]["error"]) if key == WHOLE else f"{key}: {error['ctx']['error']}"
     if (error["type"].endswith("_type") and value is None) or error["type"] == "model_type":
         return f"{key}: expected a section of keys or a value, got {value!r}"
-    hint = ""
-    if isinstance(value, str) and _is_number(value):
-        hint = " (YAML reads this as text; write it without quotes)"
-    return f"{key}: {error['msg'].replace('Input should be', 'expected')}, got {value!r}{hint}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return f"{key}: {error['msg'].replace('Input should be', 'expected')}, got {value!r}"

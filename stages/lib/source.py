@@ -21,20 +21,21 @@ from stages.lib.params import Csv
 OTHER_ENCODING = "; prepare.csv.encoding names another"
 
 
-def read(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
+def read(connection: ibis.BaseBackend, path: Path, settings: Csv, *, in_order: bool) -> Table:
     """The rows of `path`; the columns of a csv are text, those of a parquet have the file's types.
 
-    A folder is read as one table: all parquet files in it, in the order of their names. Raises InputError for a file
-    that is missing, empty, without rows, cut off or not what its name says, and for parts that differ in columns.
+    A folder is read as one table: all parquet files in it, `in_order` of their names where that counts, as it takes a
+    sort. Raises InputError for a file that is missing, empty, without rows, cut off or not what its name says, and for
+    parts that differ in columns.
     """
     if path.is_dir():
-        table = _read_parquet(connection, parts(path))
+        table = _read_parquet(connection, parts(path), in_order)
     elif not path.is_file():
         raise InputError(f"{path}: no such file")
     elif path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
     elif path.suffix == ".parquet":
-        table = _read_parquet(connection, [path])
+        table = _read_parquet(connection, [path], in_order=False)
     elif path.name.endswith((".csv", ".csv.gz")):
         table = _read_csv(connection, path, settings)
     else:
@@ -53,7 +54,7 @@ def parts(folder: Path) -> list[Path]:
     return parts
 
 
-def _read_parquet(connection: ibis.BaseBackend, paths: list[Path]) -> Table:
+def _read_parquet(connection: ibis.BaseBackend, paths: list[Path], in_order: bool) -> Table:
     first = None
     for path in paths:
         try:
@@ -66,7 +67,16 @@ def _read_parquet(connection: ibis.BaseBackend, paths: list[Path]) -> Table:
             names = ", ".join(sorted({f"'{field.name}'" for field in differing}))
             raise InputError(f"{path}: other columns, or of other types, than in {paths[0].name}: {names}")
     # A folder on the way called year=2020 is no column.
-    return connection.read_parquet(paths, hive_partitioning=False)
+    rows = connection.read_parquet(paths, hive_partitioning=False)
+    if in_order:
+        # Without being told to, DuckDB now and then gives another file's rows first, whatever its settings.
+        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        connection.raw_sql(
+            f"CREATE VIEW source AS FROM read_parquet([{listed}], hive_partitioning = false) "
+            "ORDER BY file_index, file_row_number"
+        )
+        rows = connection.table("source")
+    return rows
 
 
 def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
