@@ -11,8 +11,10 @@ from project import Project
 TRAINING = {
     "train_base.training.epochs": 3,
     "grid_search.grid": {"learning_rate": [0.001]},
-    "grid_search.folds": 2,
-    "validation.folds": 2,
+    "grid_search.folds": 0,
+    "train_strong.training.epochs": 1,
+    "train_reference.trees.max_iter": 20,
+    "validation.folds": 0,
 }
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
