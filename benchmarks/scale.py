@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -92,7 +93,7 @@ def run(folder: Path, module: str, *paths: str) -> dict[str, float]:
     ) as process:
         while process.poll() is None:
             memory = max(memory, sum(map(resident, [process, *children(process)])))
-            spilled = max(spilled, sum(map(size, scratch_of(folder / paths[-1]).rglob("*"))))
+            spilled = max(spilled, held(scratch_of(folder / paths[-1])))
             time.sleep(0.1)
     if process.returncode:
         sys.exit(f"{module} failed")
@@ -114,11 +115,14 @@ def resident(process: psutil.Process) -> int:
         return 0
 
 
-def size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:  # gone meanwhile
-        return 0
+def held(folder: Path) -> int:
+    """Bytes of the files in it; what has gone meanwhile does not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(place, name).stat().st_size
+    return total
 
 
 def draw(found: pd.DataFrame) -> None:

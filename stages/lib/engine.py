@@ -16,7 +16,7 @@ from stages.lib.files import InputError, scratch
 
 LOCAL = "duckdb://"
 MEMORY = 5 * 2**29  # bytes that this process takes for a click log where nothing else is said
-SHARE = 0.33  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
+SHARE = 0.4  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
 # As DuckDB has it; and no server and no progress where nobody looks. The address may say otherwise.
 SPARK = {
     "spark.sql.session.timeZone": "UTC",
