@@ -12,24 +12,13 @@ import yaml
 from click_oracle import COLUMNS, random_log
 from project import ROOT
 from test_clicks import rows_of
+from test_own_data import REAL, SHARED
 
 from stages.lib import engine, files, sessions
 from stages.lib.params import LEAST_MEMORY
 
-SAMPLE = ROOT.parent / "shared/data/rees46_2019_oct_sample.csv"
-OF_SAMPLE = {
-    "prepare.csv.cut_off": "drop",
-    "prepare.clicks.columns": {
-        "time": "event_time",
-        "visitor": "user_id",
-        "session": "user_session",
-        "event": "event_type",
-        "page": "product_id",
-        "page_type": "category_code",
-        "price": "price",
-    },
-    "prepare.clicks.events.add": ["cart"],
-}
+SAMPLE = SHARED / "rees46_2019_oct_sample.csv"
+OF_SAMPLE = REAL[SAMPLE.name][0]
 # A driver, a master and two workers, each a process of its own, that listen on this machine only
 LOOPBACK = "spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1&spark.sql.shuffle.partitions=2"
 CLUSTER = f"pyspark://?spark.master=local-cluster[2,1,1024]&{LOOPBACK}"

@@ -172,6 +172,16 @@ def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
     assert "day" not in table.column_names
 
 
+def test_rows_come_as_they_stand_in_the_file(run_stage, write_params):
+    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
+    names = [f"n{number % 7}" for number in range(400)]
+    table = pd.DataFrame({"note": names, "buys": ["yes", "no"] * 200, "place": range(400)})
+    table.to_parquet("sessions.parquet", row_group_size=2)
+    for _ in range(5):
+        assert run_stage("prepare", "sessions.parquet", "prepared.parquet").code == 0
+        assert pq.read_table("prepared.parquet")["place"].to_pylist() == [*range(400)]
+
+
 @pytest.mark.parametrize(
     "change",
     [lambda part: part.drop(columns="price"), lambda part: part.assign(price=1.5)],
