@@ -26,7 +26,11 @@ from stages.lib.files import scratch_of
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "scale.svg"
 EVENTS_A_SESSION = 20.2  # that is scored, in the simulated shop
-SPARK = "pyspark://?spark.master=local[2]&spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1&spark.driver.memory=4g"
+# Spark's 200 parts of each shuffle are for clusters: on two cores they alone take minutes.
+SPARK = (
+    "pyspark://?spark.master=local[2]&spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1"
+    "&spark.driver.memory=6g&spark.sql.shuffle.partitions=16"
+)
 PREPARE = ("stages.prepare", {})
 ENGINES = {
     "duckdb": PREPARE,

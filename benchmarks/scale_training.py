@@ -1,4 +1,4 @@
-"""How training grows with rows that need not fit in memory: seconds of an epoch and peak memory, in JSON lines.
+"""How training grows with rows that need not fit in memory: seconds, peak memory and docs/scale_training.svg.
 
 The study's network and batches of 24, on 125 inputs in a file, each size in a process of its own. With --stage also
 the stage train_base without folds and with one epoch, from a table of sessions in a parquet file to predictions.
@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from stages.lib import chunks, params, table
 
 ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "scale_training.svg"
 ROWS = (200_000, 1_000_000, 5_000_000, 20_000_000)
 INPUTS, BATCH = 125, 24
 MADE_AT_ONCE = 2**17
@@ -91,6 +93,40 @@ def in_a_process(what: str, path: Path) -> dict[str, float]:
     return {name: round(value, 3) for name, value in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
+def timed(rows: int, folder: Path, with_stage: bool) -> list[dict]:
+    """What an epoch on so many rows takes, and the stage."""
+    path = folder / "inputs.npy"
+    with path.open("wb") as file:
+        chunks.write(file, (rows, INPUTS), made(rows))
+    size = {"rows": rows, "file, GiB": round(path.stat().st_size / 2**30, 2)}
+    found = [{"what": "epoch"} | size | in_a_process("epoch", path)]
+    print(json.dumps(found[-1]), flush=True)
+    path.unlink()
+    if with_stage:
+        prepare_stage(rows, folder)
+        found.append({"what": "stage", "rows": rows} | in_a_process("stage", folder))
+        print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+def draw(found: pd.DataFrame) -> None:
+    from matplotlib import pyplot
+
+    from stages.lib import plots  # noqa: F401  its settings make the file the same each time
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    shown = {"seconds an epoch": "seconds an epoch", "GiB": "peak memory, GiB"}
+    epochs = found[found["what"] == "epoch"]
+    for place, (column, label) in zip(axes, shown.items(), strict=True):
+        place.plot(epochs["rows"] / 10**6, epochs[column], marker="o")
+        place.set(xlabel="rows of 125 inputs, millions", ylabel=label, ylim=0)
+        place.grid(alpha=0.3)
+    axes[1].plot(epochs["rows"] / 10**6, epochs["file, GiB"], marker="o", linestyle="--", color="grey")
+    axes[1].annotate("the file", (epochs["rows"].iloc[-1] / 10**6, epochs["file, GiB"].iloc[-1]), ha="right", va="top")
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
@@ -102,17 +138,11 @@ def main() -> None:
         what, path = options.one
         print(json.dumps({"epoch": epoch, "stage": stage}[what](Path(path))))
         return
+    found = []
     for rows in options.rows:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
-            path = Path(name) / "inputs.npy"
-            with path.open("wb") as file:
-                chunks.write(file, (rows, INPUTS), made(rows))
-            size = {"rows": rows, "file, GiB": round(path.stat().st_size / 2**30, 2)}
-            print(json.dumps({"what": "epoch"} | size | in_a_process("epoch", path)), flush=True)
-            path.unlink()
-            if options.stage:
-                prepare_stage(rows, Path(name))
-                print(json.dumps({"what": "stage", "rows": rows} | in_a_process("stage", Path(name))), flush=True)
+            found += timed(rows, Path(name), options.stage)
+    draw(pd.DataFrame(found))
 
 
 if __name__ == "__main__":

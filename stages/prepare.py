@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+from tqdm import tqdm
 
 from stages.lib import engine, params, source, stage, table
 from stages.lib.files import InputError
@@ -33,9 +34,11 @@ def main(clicks_or_sessions: Path, sessions: Path) -> None:
 
 def write(prepared: Prepared, settings: Prepare, path: Path) -> int:
     """Write the session table and what it is; returns the number of its rows."""
-    batches = prepared.table.to_pyarrow_batches(chunk_size=AT_ONCE)
+    rows, batches = prepared.table.count().execute(), prepared.table.to_pyarrow_batches(chunk_size=AT_ONCE)
     schema = Schema.of(settings, prepared.kinds).mark(table.with_roles(batches.schema, prepared.roles))
-    return table.write_batches(path, schema, batches)
+    # On a terminal only
+    progress = tqdm(batches, "write", -(-rows // AT_ONCE), unit=" sessions", unit_scale=AT_ONCE, disable=None)
+    return table.write_batches(path, schema, progress)
 
 
 if __name__ == "__main__":

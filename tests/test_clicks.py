@@ -68,7 +68,7 @@ def lazily(log, clicks=None, sql="SELECT 1"):
     clicks, connection = clicks or settings(), engine.duckdb()
     connection.raw_sql(sql).fetchall()
     events, missing = normalise(connection.create_table("log", rows_of(log)), clicks)
-    sessions, left_out = features(measure(events, clicks.page_view), missing, "Kauf")
+    sessions, left_out = features(measure(events, clicks), missing, "Kauf")
     return sessions.order_by(ORDER), left_out
 
 

@@ -74,6 +74,15 @@ def test_too_little_memory_is_an_error_that_says_what_to_set(run_stage, write_pa
     assert "raise prepare.memory_limit" in run_stage("prepare", log, OUTPUT).error
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_only(run_stage, write_params, log, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    write_params(**{"prepare.clicks.columns": dict(zip(COLUMNS, COLUMNS, strict=True))})
+    ran = run_stage("prepare", log, OUTPUT)
+    shown = ["cut by visitor: ", "sessions: 100%", "write: 100%"]
+    assert [text in ran.err for text in shown] == [terminal] * 3
+
+
 # What is needed on the way ------------------------------------------
 
 

@@ -27,11 +27,15 @@ PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
 SESSION = ["visitor", "session"]
 
 
-def measure(events: Table, at_view: int) -> Table:
-    """One row of whole-number measures for each session of the normalised `events` that reaches page view `at_view`.
+def measure(events: Table, settings: Clicks) -> Table:
+    """One row of whole-number measures for each session of the normalised `events` that reaches the scored page view.
 
     Sessions that end or buy sooner are left out. What a session comes to depends on its visitor's events only.
     """
+    at_view = settings.page_view
+    events = events.mutate(
+        role=_renamed(events.page_type, settings.page_types), second=_.time.epoch_seconds().floor().cast("int64")
+    )
     # What several questions are asked of is worked out once.
     views = number_views(events).cache()
     # The moment of scoring is the N-th view itself: what is on that page already, clicks say, comes after it.
@@ -74,12 +78,16 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
         given = log[names[name]] if present(name) else ibis.null("int64")
         return given.cast("int64") if given.type().is_signed_integer() else _whole(given.cast("string"))
 
+    def number(name: str) -> Value:
+        given = log[names[name]] if present(name) else ibis.null("float64")
+        return _number(given if given.type().is_numeric() else given.cast("string"))
+
     events = log.select(
         time=_moment(log[names["time"]]),
         visitor=log[names["visitor"]],
         session=log[names["session"]],
         event=_renamed(log[names["event"]], settings.events),
-        cents=(_number(text("price")) * 100).round().cast("int64"),
+        cents=(number("price") * 100).round().cast("int64"),
         **{name: whole(name) for name in NUMBERS},
         **{name: text(name) for name in TEXTS},
     )
@@ -89,12 +97,7 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     for name, count in broken.to_pyarrow().to_pylist()[0].items():
         if count:
             raise InputError(f"column '{names[name]}': {count} rows without a {'readable ' * (name == 'time')}{name}")
-    events = events.filter(_.event.notnull())
-    events = events.mutate(
-        role=_renamed(events.page_type, settings.page_types) if present("page_type") else ibis.null("string"),
-        second=_.time.epoch_seconds().floor().cast("int64"),
-        quantity=_.quantity.fill_null(1),
-    )
+    events = events.filter(_.event.notnull()).mutate(quantity=_.quantity.fill_null(1))
     return events, tuple(name for name in (*TEXTS, *NUMBERS, "price") if not present(name))
 
 

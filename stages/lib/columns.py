@@ -157,12 +157,14 @@ def profile(table: Table, names: list[str]) -> dict[str, Profile]:
 def target_as_class(table: Table, settings: Prepare) -> Column:
     """The target as 0 or 1: equal to `settings.positive`, or by its meaning (1, true, yes, y; 0, false, no, n)."""
     name = settings.target
-    values = table.select(value=table[name].cast("string").strip())
-    if missing := values.value.isnull().sum().execute():
+    # Counted once, of all rows; what follows is asked of the few values.
+    given = table.group_by(value=table[name]).aggregate(rows=_.count()).cache()
+    values = given.mutate(value=_.value.cast("string").strip())
+    if missing := values.filter(_.value.isnull()).rows.sum().execute():
         raise InputError(f"target '{name}': {missing} rows without a value")
-    is_one = _is_positive(values.value, settings)
     # Most frequent first, so that a text among numbers, or an id, shows as what it is.
-    counts = values.group_by("value").aggregate(rows=_.count(), is_one=is_one.max())
+    is_one = _is_positive(values.value, settings)
+    counts = values.group_by("value").aggregate(rows=_.rows.sum(), is_one=is_one.max())
     found = counts.order_by(_.rows.desc(), "value").limit(SHOWN + 1).to_pyarrow().to_pylist()
     shown = ", ".join([f"'{row['value']}'" for row in found[:SHOWN]] + ["…"] * (len(found) > SHOWN))
     if settings.positive is None and any(row["value"].lower() not in CLASSES for row in found):

@@ -112,6 +112,6 @@ def _spark(url: str) -> ibis.BaseBackend:
 def reason(error: object) -> str:
     """One line of an error of some engine's."""
     if isinstance(error, OutOfMemoryException):
-        return "more memory is needed than there may be; raise prepare.memory_limit"
+        return "more memory is needed than there may be; raise prepare.memory_limit, or score less at once"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

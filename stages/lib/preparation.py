@@ -6,6 +6,7 @@ from ibis.expr.types import Table
 
 from stages.lib import columns
 from stages.lib.engine import Engine
+from stages.lib.features import ORDER
 from stages.lib.files import InputError
 from stages.lib.params import Prepare
 from stages.lib.schema import Kind
@@ -38,7 +39,7 @@ def from_clicks(log: Table, settings: Prepare, work: Engine) -> Prepared:
     if constant:
         notes.append(f"the same in every session: left out {', '.join(constant)}")
     kinds = {name: columns.kind_of(sessions[name].type()) for name in names if name not in constant}
-    return Prepared(sessions, {**CLICK_KEYS, settings.target: "target"}, kinds, notes)
+    return Prepared(sessions.order_by(ORDER), {**CLICK_KEYS, settings.target: "target"}, kinds, notes)
 
 
 def from_sessions(rows: Table, settings: Prepare) -> Prepared:

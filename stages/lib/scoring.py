@@ -6,6 +6,7 @@ from ibis.expr.types import Column, Table
 
 from stages.lib import columns, missing
 from stages.lib.engine import Engine
+from stages.lib.features import ORDER
 from stages.lib.files import InputError
 from stages.lib.preparation import CLICK_KEYS
 from stages.lib.schema import Schema
@@ -35,7 +36,7 @@ def _of_clicks(log: Table, schema: Schema, work: Engine) -> tuple[Table, list[st
             f"no column '{theirs}' (prepare.clicks.columns.{ours}), without which there is no {name}, which the model "
             f"was trained on; it has {', '.join(log.columns)}"
         )
-    return sessions.select(*CLICK_KEYS, *schema.features), list(CLICK_KEYS)
+    return sessions.order_by(ORDER).select(*CLICK_KEYS, *schema.features), list(CLICK_KEYS)
 
 
 def _of_sessions(rows: Table, schema: Schema) -> tuple[Table, list[str]]:

@@ -10,16 +10,16 @@ from tqdm import tqdm
 from stages.lib import source
 from stages.lib.clicks import measure, normalise
 from stages.lib.engine import Engine
-from stages.lib.features import ORDER, features
+from stages.lib.features import features
 from stages.lib.files import InputError
 from stages.lib.params import Clicks
 
-EVENT = 350  # bytes that DuckDB takes for an event while it measures, with room to spare
+EVENT = 250  # bytes that DuckDB takes for an event while it measures, with room to spare
 ROWS = 20_000  # of a row group: one for each part is held in memory while the log is cut
 
 
 def of_log(log: Table, settings: Clicks, work: Engine, target: str | None = None) -> tuple[Table, dict[str, list[str]]]:
-    """The sessions of `log`, in order of time, visitor and session; and the features left out, by missing column.
+    """The sessions of `log`, in no order; and the features left out, by missing column.
 
     A session's features stand on the events of its visitor alone, so the log is cut by visitor into as many parts as
     let one fit into the engine's memory. `target` names the target's column, if it is wanted. Raises InputError where
@@ -31,34 +31,38 @@ def of_log(log: Table, settings: Clicks, work: Engine, target: str | None = None
     written = work.folder / "sessions"
     written.mkdir()
     left_out: dict[str, list[str]] = {}
-    with tqdm(total=parts + 1, unit=" parts", disable=None) as progress:  # on a terminal only
-        for part in cut(events, parts, work):
-            progress.update()
-            schema, left_out = _measure(part, written / part.parent.name, settings.page_view, missing, target, work)
-            part.unlink()
+    with tqdm(total=1 + parts, desc="cut by visitor", unit=" parts", disable=None) as progress:  # on a terminal only
+        cut_out = cut(events, parts, work)
         progress.update()
+        progress.set_description("sessions")
+        for part in cut_out:
+            schema, left_out = _measure(part, written / part.parent.name, settings, missing, target, work)
+            part.unlink()
+            progress.update()
     if not any(written.iterdir()) or not (sessions := _read(written, work, schema)).count().execute():
         raise InputError(
             f"no session reaches page view {settings.page_view} without a purchase; mend "
             "prepare.clicks.page_view, or prepare.clicks.events if the log's names are others"
         )
-    return sessions.order_by(ORDER), left_out
+    return sessions, left_out
 
 
 def cut(events: Table, parts: int, work: Engine) -> list[Path]:
     """`events` as a file for each part, with all events of the part's visitors."""
     folder = work.folder / "events"
     part = (_.visitor.hash() % parts).abs()
-    work.local.to_parquet(events.mutate(part=part), folder, partition_by="part", row_group_size=ROWS)
+    # The newer form takes a quarter less space, and less time, but not all engines read it.
+    form = {"partition_by": "part", "row_group_size": ROWS, "parquet_version": "v2" if work.is_local else "v1"}
+    work.local.to_parquet(events.mutate(part=part), folder, **form)
     return sorted(folder.rglob("*.parquet"))
 
 
 def _measure(
-    events: Path, sessions: Path, at_view: int, missing: tuple[str, ...], target: str | None, work: Engine
+    events: Path, sessions: Path, settings: Clicks, missing: tuple[str, ...], target: str | None, work: Engine
 ) -> tuple[ibis.Schema, dict[str, list[str]]]:
     # What is cached goes with this function's variables.
     with work.errors():
-        measures = measure(work.measuring.read_parquet(events), at_view)
+        measures = measure(work.measuring.read_parquet(events), settings)
         table, left_out = features(measures, missing, target)
         work.measuring.to_parquet(table, sessions.with_suffix(".parquet"))
     return table.schema(), left_out

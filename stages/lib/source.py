@@ -31,6 +31,8 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv, *, in_order: b
     if in_order:
         # What a long IN becomes, a join, mixes up the rows of several threads, whatever DuckDB is told to preserve.
         connection.raw_sql("SET threads = 1")
+    else:
+        connection.raw_sql("SET preserve_insertion_order = false")
     if path.is_dir():
         table = _read_parquet(connection, parts(path))
     elif not path.is_file():
@@ -87,6 +89,8 @@ def _read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
         rejects = connection.con.execute(
             "SELECT line, error_type, error_message FROM reject_errors ORDER BY line"
         ).fetchall()
+    except duckdb.OutOfMemoryException as error:
+        raise InputError(f"{path}: {reason(error)}") from None
     except duckdb.Error as error:
         # DuckDB's line about ends of lines says nothing of them.
         mixed = "state machine" in str(error) and _has_mixed_line_ends(path, settings)

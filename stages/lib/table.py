@@ -13,7 +13,7 @@ from stages.lib.files import InputError, replacing
 from stages.lib.stored import Frame, StoredFrame, StoredTable, regrouped
 
 ROLES = ("key", "visitor", "time", "feature", "target")
-ROW_GROUP = 2**17
+ROW_GROUP = 2**16
 IN_MEMORY = 2**26  # values of a file that is read as a whole: half a GiB of numbers
 
 
