@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import as_sessions, sessions_frame
 
-from benchmarks import grid_search, quality, scale, scaling, step
+from benchmarks import grid_search, quality, scale, scale_training, scaling, step
 from stages.lib import params, table
 
 pytestmark = pytest.mark.slow
@@ -28,6 +29,14 @@ def test_training_is_timed_by_rows(monkeypatch):
     made = step.synthetic
     monkeypatch.setattr(scaling.step, "synthetic", lambda count: made(count // 100))
     assert scaling.rows(most=150_000)["rows"].tolist() == [50_000, 150_000]
+
+
+def test_training_from_a_file_is_timed_by_rows(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(scale_training, "PICTURE", tmp_path / "scale_training.svg")
+    found = pd.DataFrame(scale_training.timed(20_000, tmp_path, with_stage=False))
+    scale_training.draw(found)
+    assert found["rows"].tolist() == [20_000] and (found[["seconds an epoch", "GiB"]] > 0).all(axis=None)
+    assert "<svg" in scale_training.PICTURE.read_text()
 
 
 def test_a_single_hold_out_gives_the_study_s_way_one_part_to_train_on_and_one_to_be_judged_by(

@@ -21,7 +21,11 @@ SAMPLE = SHARED / "rees46_2019_oct_sample.csv"
 OF_SAMPLE = REAL[SAMPLE.name][0]
 # A driver, a master and two workers, each a process of its own, that listen on this machine only
 LOOPBACK = "spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1&spark.sql.shuffle.partitions=2"
-CLUSTER = f"pyspark://?spark.master=local-cluster[2,1,1024]&{LOOPBACK}"
+JAVA = "-XX:TieredStopAtLevel=1 -XX:%2BUseSerialGC"  # what compiles soonest: most of the time is compiling
+CLUSTER = (
+    f"pyspark://?spark.master=local-cluster[2,1,1024]&{LOOPBACK}"
+    f"&spark.driver.extraJavaOptions={JAVA}&spark.executor.extraJavaOptions={JAVA}"
+)
 OUTPUT = Path("prepared.parquet")
 
 

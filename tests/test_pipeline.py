@@ -119,21 +119,6 @@ def test_another_learning_rate_trains_anew_and_no_more(project):
         project.set_params(**SMALL)
 
 
-def test_metrics_and_params_differ_by_revision(project):
-    project.run("git", "add", "--all")
-    project.run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "first")
-    project.set_params(**SMALL, **{"train_base.training.learning_rate": 0.0002})
-    try:
-        project.dvc("repro", "evaluate")
-        changes = json.loads(project.dvc("metrics", "diff", "--json"))["metrics/scores.json"]
-        assert changes["base.auc"]["diff"] != 0
-        shown = project.dvc("params", "diff")
-        assert "train_base.training.learning_rate" in shown
-    finally:
-        project.set_params(**SMALL)
-        project.run("git", "checkout", "--quiet", ".")
-
-
 def test_a_stage_that_fails_leaves_what_was_there(project):
     before = {
         name: project.file(name) for name in ("dvc.lock", "data/prepared/sessions.parquet", "metrics/scores.json")

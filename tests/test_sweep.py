@@ -122,8 +122,8 @@ def test_the_first_of_the_best_points_wins():
 
 
 def test_any_setting_can_be_searched(base, folds, tmp_path):
-    grid = {"layers": [[4], [3, 2]], "optimizer": ["adam", "sgd"], "schedule": ["cosine"], "members": [1, 2]}
-    assert len(walk(grid, base, folds, tmp_path / "d")) == 8
+    grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "members": [1, 2]}
+    assert len(walk(grid, base, folds, tmp_path / "d")) == 4
 
 
 def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path):
