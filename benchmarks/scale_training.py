@@ -114,15 +114,16 @@ def draw(found: pd.DataFrame) -> None:
 
     from stages.lib import plots  # noqa: F401  its settings make the file the same each time
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    shown = {"seconds an epoch": "seconds an epoch", "GiB": "peak memory, GiB"}
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     epochs = found[found["what"] == "epoch"]
-    for place, (column, label) in zip(axes, shown.items(), strict=True):
-        place.plot(epochs["rows"] / 10**6, epochs[column], marker="o")
-        place.set(xlabel="rows of 125 inputs, millions", ylabel=label, ylim=0)
+    millions = epochs["rows"] / 10**6
+    left.plot(millions, epochs["seconds an epoch"], marker="o")
+    right.plot(millions, epochs["GiB"], marker="o", label="peak memory")
+    right.plot(millions, epochs["file, GiB"], marker="o", linestyle="--", color="grey", label="the file")
+    right.legend(frameon=False)
+    for place, label in ((left, "seconds an epoch"), (right, "GiB")):
+        place.set(xlabel=f"rows of {INPUTS} inputs, millions", ylabel=label, ylim=0)
         place.grid(alpha=0.3)
-    axes[1].plot(epochs["rows"] / 10**6, epochs["file, GiB"], marker="o", linestyle="--", color="grey")
-    axes[1].annotate("the file", (epochs["rows"].iloc[-1] / 10**6, epochs["file, GiB"].iloc[-1]), ha="right", va="top")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
 

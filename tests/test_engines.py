@@ -49,6 +49,11 @@ def prepare(run_stage, write_params):
     return run
 
 
+def in_a_process(*arguments: str) -> str:
+    command, environment = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+
 # On this machine ----------------------------------------------------
 
 
@@ -70,6 +75,21 @@ def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch
         work.local.raw_sql(f"CREATE TABLE t AS SELECT md5(range::text) AS a FROM range({rows})")
         assert any(work.folder.glob("spilled/*"))
         assert work.local.table("t").count().execute() == rows
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process' peak is read from Linux' /proc")
+def test_the_whole_process_stays_within_the_limit(run_stage, write_params):
+    write_params(**{"prepare.memory_limit": "550MB"})
+    assert run_stage("simulate", "shop.parquet").code == 0
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = ['prepare', 'shop.parquet', '{OUTPUT}']\n"
+        "runpy.run_module('stages.prepare', run_name='__main__')\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    )
+    done = in_a_process("-c", program)
+    assert 1024 * int(done.splitlines()[-1]) < 550e6  # 650e6 if there is no limit
 
 
 def test_too_little_memory_is_an_error_that_says_what_to_set(run_stage, write_params, log, monkeypatch):
@@ -152,6 +172,5 @@ def test_a_spark_cluster_gives_the_same_bytes(log, prepare, write_params, run_st
     expected = prepare(path, **changes)
     # In a process of its own, which takes its JVM with it
     write_params(**changes, **{"prepare.engine": CLUSTER})
-    command = [sys.executable, "-m", "stages.prepare", str(path), "spark.parquet"]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    in_a_process("-m", "stages.prepare", str(path), "spark.parquet")
     assert Path("spark.parquet").read_bytes() == expected
