@@ -142,7 +142,6 @@ def draw(found: pd.DataFrame) -> None:
         place.set(xlabel="events, millions", ylabel=label, ylim=0)
         place.grid(alpha=0.3)
     axes[0].legend(frameon=False)
-    PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
 
 

@@ -124,7 +124,6 @@ def draw(found: pd.DataFrame) -> None:
     for place, label in ((left, "seconds an epoch"), (right, "GiB")):
         place.set(xlabel=f"rows of {INPUTS} inputs, millions", ylabel=label, ylim=0)
         place.grid(alpha=0.3)
-    PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
 
 

@@ -71,7 +71,6 @@ def draw(by_rows: pd.DataFrame, by_points: pd.DataFrame) -> None:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
 
 

@@ -71,25 +71,22 @@ def normalise(log: Table, settings: Clicks) -> tuple[Table, tuple[str, ...]]:
     def present(name: str) -> bool:
         return names.get(name) in log.columns
 
-    def text(name: str) -> Value:
-        return log[names[name]].cast("string") if present(name) else ibis.null("string")
+    def given(name: str, kind: str = "string") -> Value:
+        return log[names[name]] if present(name) else ibis.null(kind)
 
     def whole(name: str) -> Value:
-        given = log[names[name]] if present(name) else ibis.null("int64")
-        return given.cast("int64") if given.type().is_signed_integer() else _whole(given.cast("string"))
+        value = given(name, "int64")
+        return value.cast("int64") if value.type().is_signed_integer() else _whole(value.cast("string"))
 
-    def number(name: str) -> Value:
-        given = log[names[name]] if present(name) else ibis.null("float64")
-        return _number(given if given.type().is_numeric() else given.cast("string"))
-
+    price = given("price")
     events = log.select(
         time=_moment(log[names["time"]]),
         visitor=log[names["visitor"]],
         session=log[names["session"]],
         event=_renamed(log[names["event"]], settings.events),
-        cents=(number("price") * 100).round().cast("int64"),
+        cents=(_number(price if price.type().is_numeric() else price.cast("string")) * 100).round().cast("int64"),
         **{name: whole(name) for name in NUMBERS},
-        **{name: text(name) for name in TEXTS},
+        **{name: given(name).cast("string") for name in TEXTS},
     )
     broken = events.aggregate(
         time=_.time.isnull().sum(), session=_.session.isnull().sum(), visitor=_.visitor.isnull().sum()

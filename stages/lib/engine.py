@@ -84,9 +84,9 @@ def usual(kind: str) -> int | None:
 
 
 def duckdb(**settings: str) -> ibis.BaseBackend:
-    """DuckDB in this process: quiet, in UTC, and keeping the order of rows."""
+    """DuckDB in this process: quiet, and in UTC."""
     connection = ibis.duckdb.connect(**settings)
-    connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = true")
+    connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
 
 

@@ -25,13 +25,14 @@ def read(connection: ibis.BaseBackend, path: Path, settings: Csv, *, in_order: b
     """The rows of `path`; the columns of a csv are text, those of a parquet have the file's types.
 
     A folder is read as one table: all parquet files in it, by their names. `in_order`: rows come as they stand, also of
-    what is asked of the table, which takes one thread. Raises InputError for a file that is missing, empty, without
-    rows, cut off or not what its name says, and for parts that differ in columns.
+    what is asked of the table, which takes one thread; otherwise in any order. Raises InputError for a file that is
+    missing, empty, without rows, cut off or not what its name says, and for parts that differ in columns.
     """
     if in_order:
         # What a long IN becomes, a join, mixes up the rows of several threads, whatever DuckDB is told to preserve.
         connection.raw_sql("SET threads = 1")
     else:
+        # Less memory: 843 MiB in place of 926 for 20 million clicks in 1 GiB
         connection.raw_sql("SET preserve_insertion_order = false")
     if path.is_dir():
         table = _read_parquet(connection, parts(path))
