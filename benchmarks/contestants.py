@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import compiled, encoding, model, params, reference
-from stages.lib.params import Recipe
-from stages.lib.table import Sessions
-from stages.lib.validation import Predictor
+from stages.lib.baselines import factories
+from stages.lib.common.params import ModelConfig, load
+from stages.lib.dataset.sessions import Sessions
+from stages.lib.modeling.compiled_loop import _programs
+from stages.lib.modeling.cross_validation import Predictor
+from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.model import Model, train_model
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 THREADS = 2
@@ -38,17 +41,17 @@ Fit = Callable[[Sessions, int], Predictor]
 
 def fits(names: list[str]) -> dict[str, Fit]:
     """The models of these names that are installed, with the committed params."""
-    base, strong, settings = params.load("train_base", "train_strong", "train_reference", path=PARAMS)
+    base, strong, settings = load("train_base", "train_strong", "train_reference", path=PARAMS)
     known: dict[str, Fit] = {
         "strong": partial(_network, strong),
         "study": partial(_network, base),
-        "faster": partial(_network, base.at(FASTER)),
+        "faster": partial(_network, base.with_point(FASTER)),
         "lightgbm": LightGBM,
         "catboost": CatBoost,
     }
     for name in ("logistic", "trees"):
-        known[name] = lambda sessions, seed, name=name: reference.recipes(settings, seed)[name](
-            sessions, encoding.fit(sessions.features, base.encoding)
+        known[name] = lambda sessions, seed, name=name: factories(settings, seed)[name](
+            sessions, fit_encoder(sessions.features, base.encoding)
         )
     return {name: known[name] for name in names if name not in OPTIONAL or _installed(name)}
 
@@ -63,11 +66,11 @@ def _installed(package: str) -> bool:
     return True
 
 
-def _network(recipe: Recipe, sessions: Sessions, seed: int) -> model.Model:
+def _network(recipe: ModelConfig, sessions: Sessions, seed: int) -> Model:
     # Else only the first split would compile.
-    compiled._programs.clear()
-    encoder = encoding.fit(sessions.features, recipe.encoding)
-    return model.train(sessions, encoder, recipe, "target", seed)[0]
+    _programs.clear()
+    encoder = fit_encoder(sessions.features, recipe.encoding)
+    return train_model(sessions, encoder, recipe, "target", seed)[0]
 
 
 class LightGBM:

@@ -24,7 +24,8 @@ import yaml
 
 from benchmarks import step
 from stages.grid_search import judged_rows
-from stages.lib import params, sweep
+from stages.lib.common.params import load
+from stages.lib.tuning.grid import Fold, format_point
 
 ROOT = Path(__file__).parents[1]
 SPLIT = [ROOT / "data/split" / name for name in ("train.parquet", "test.parquet", "encoder.json")]
@@ -36,8 +37,8 @@ def study(folder: Path) -> None:
     from sklearn.metrics import roc_auc_score
     from talos import Scan
 
-    rows = sweep.Rows(**np.load(folder / "rows.npz"))
-    search, base = params.load("grid_search", "train_base", path=folder / "params.yaml")
+    rows = Fold(**np.load(folder / "rows.npz"))
+    search, base = load("grid_search", "train_base", path=folder / "params.yaml")
 
     def train(x_train, y_train, x_val, y_val, point):
         start = time.perf_counter()
@@ -55,7 +56,7 @@ def study(folder: Path) -> None:
         ).history
         seconds = time.perf_counter() - start
         auc = roc_auc_score(y_val, model.predict(x_val, verbose=0))
-        print(f"  {sweep.said(point)}: {seconds:.1f} s, validation AUC {auc:.4f}", flush=True)
+        print(f"  {format_point(point)}: {seconds:.1f} s, validation AUC {auc:.4f}", flush=True)
         return {"val_auc": auc, "val_accuracy": history["val_accuracy"][-1], "seconds": seconds}
 
     found = Scan(
@@ -96,7 +97,7 @@ def compare(folder: Path, points: int | None, runs: int) -> None:
         rates = document["grid_search"]["grid"]["learning_rate"]
         document["grid_search"]["grid"]["learning_rate"] = rates[-max(1, points // 2) :]
     (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    search, split, seed, base = params.load("grid_search", "split", "seed", "train_base", path=folder / "params.yaml")
+    search, split, seed, base = load("grid_search", "split", "seed", "train_base", path=folder / "params.yaml")
     ((rows,),) = judged_rows(SPLIT[0], search, base, split, seed).values()
     np.savez(folder / "rows.npz", **vars(rows))
 

@@ -33,10 +33,10 @@ from sklearn.metrics import roc_auc_score
 from benchmarks import contestants
 from benchmarks.contestants import LABELS, TREES, Fit
 from stages import prepare
-from stages.lib import table
-from stages.lib.files import InputError, replacing, write_json
-from stages.lib.splitting import hold_out
-from stages.lib.table import Sessions
+from stages.lib.common.errors import InputError
+from stages.lib.common.files import atomic_write, write_json
+from stages.lib.dataset.sessions import Sessions, read_sessions
+from stages.lib.dataset.splits import train_test_split
 
 ROOT = Path(__file__).parents[1]
 PREPARED = ROOT / "data" / "prepared" / "sessions.parquet"
@@ -72,7 +72,7 @@ def tables(options: argparse.Namespace) -> Iterable[tuple[str, Sessions]]:
         if not path.is_file():
             print(f"{name}: left out, there is no {path}" + "; dvc repro prepare writes it" * (name == DEFAULT))
         else:
-            yield name, prepared(path, changes) if file else table.read(path)
+            yield name, prepared(path, changes) if file else read_sessions(path)
 
 
 def prepared(source: Path, changes: dict[str, Any]) -> Sessions:
@@ -87,14 +87,14 @@ def prepared(source: Path, changes: dict[str, Any]) -> Sessions:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("params.yaml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         prepare.main(source, Path("sessions.parquet"))
-        return table.read(Path("sessions.parquet"))
+        return read_sessions(Path("sessions.parquet"))
 
 
 def measure(name: str, sessions: Sessions, fits: dict[str, Fit], splits: int) -> pd.DataFrame:
     """AUC and seconds, a row a split and model; a line of progress each."""
     found = []
     for split in range(splits):
-        train, test = (sessions.take(rows) for rows in hold_out(sessions, "target", TEST_SHARE, seed=split))
+        train, test = (sessions.take(rows) for rows in train_test_split(sessions, "target", TEST_SHARE, seed=split))
         features, targets = test.features, test.column("target")
         for model, fit in fits.items():
             start = time.perf_counter()
@@ -165,9 +165,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """A panel a table: mean AUC of each model, with one standard error to both sides."""
     from matplotlib import pyplot
 
-    from stages.lib import plots  # its settings make the file the same each time
+    from stages.lib.reporting.plots import PALETTE  # its settings make the file the same each time
 
-    colours = {model: plots.PALETTE[1 if model in TREES else 4 if model == "logistic" else 0][0] for model in LABELS}
+    colours = {model: PALETTE[1 if model in TREES else 4 if model == "logistic" else 0][0] for model in LABELS}
     across = min(2, len(results))
     down = -(-len(results) // across)
     size = (4.5 * across, 0.6 + 2.3 * down)
@@ -194,7 +194,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.set_visible(False)
     panels[0, 0].invert_yaxis()
     figure.supxlabel("AUC, mean ± standard error", size=10)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
 
 

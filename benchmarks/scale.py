@@ -21,7 +21,7 @@ import psutil
 import pyarrow.parquet as pq
 import yaml
 
-from stages.lib.files import scratch_of
+from stages.lib.common.files import scratch_path
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "scale.svg"
@@ -97,7 +97,7 @@ def run(folder: Path, module: str, *paths: str) -> dict[str, float]:
     ) as process:
         while process.poll() is None:
             memory = max(memory, sum(map(resident, [process, *children(process)])))
-            spilled = max(spilled, held(scratch_of(folder / paths[-1])))
+            spilled = max(spilled, held(scratch_path(folder / paths[-1])))
             time.sleep(0.1)
     if process.returncode:
         sys.exit(f"{module} failed")
@@ -131,8 +131,6 @@ def held(folder: Path) -> int:
 
 def draw(found: pd.DataFrame) -> None:
     from matplotlib import pyplot
-
-    from stages.lib import plots  # noqa: F401  its settings make the file the same each time
 
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     shown = {"seconds": "seconds", "memory": "peak memory, MiB", "spilled": "peak of the scratch folder, MiB"}

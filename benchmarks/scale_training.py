@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stages.lib import chunks, params, table
+from stages.lib.common.params import load
+from stages.lib.dataset.matrix import FileMatrix, write_npy
+from stages.lib.dataset.sessions import read_sessions, write_batches
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "scale_training.svg"
@@ -44,16 +46,16 @@ def made(rows: int) -> Iterator[np.ndarray]:
 def epoch(path: Path) -> dict[str, float]:
     """Train on a file, in this process; what is compiled is so before, on a few rows of it."""
     from benchmarks import step
-    from stages.lib import training
+    from stages.lib.modeling.fit import fit
 
-    inputs = chunks.OnDisk.open(path)
+    inputs = FileMatrix.open(path)
     targets = (np.random.default_rng(1).random(len(inputs)) < 0.08).astype(np.float32)
-    (base,) = params.load("train_base", path=ROOT / "params.yaml")
-    settings = base.at({"batch_size": BATCH, "epochs": 1}).training
+    (base,) = load("train_base", path=ROOT / "params.yaml")
+    settings = base.with_point({"batch_size": BATCH, "epochs": 1}).training
     some = 2 * BATCH * 256
-    training.fit(step.network(), inputs[:some], targets[:some], settings, seed=1)
+    fit(step.network(), inputs[:some], targets[:some], settings, seed=1)
     loaded, clock = peak(), step._Clock()
-    training.fit(step.network(), inputs, targets, settings, seed=1, callbacks=[clock])
+    fit(step.network(), inputs, targets, settings, seed=1, callbacks=[clock])
     seconds = clock.seconds[0]
     steps = -(-len(inputs) // BATCH)
     return {"seconds an epoch": seconds, "ms a step": 1000 * seconds / steps, "GiB": peak(), "GiB before": loaded}
@@ -73,12 +75,12 @@ def stage(folder: Path) -> dict[str, float]:
 
 def prepare_stage(rows: int, folder: Path) -> None:
     """The default data's training rows, over and over, as four parts to train on and one to predict."""
-    sessions = table.read(TRAIN)
+    sessions = read_sessions(TRAIN)
     for name, count in (("train", rows * 4 // 5), ("test", rows // 5)):
         whole, rest = divmod(count, len(sessions))
         tables = [sessions.table] * whole + [sessions.table.slice(0, rest)]
         batches = (batch for one in tables for batch in one.to_batches())
-        table.write_batches(folder / f"{name}.parquet", sessions.table.schema, batches)
+        write_batches(folder / f"{name}.parquet", sessions.table.schema, batches)
     changed = yaml.safe_load((ROOT / "params.yaml").read_text())
     changed["validation"] |= {"folds": 0}
     changed["train_base"]["training"] |= {"epochs": 1}
@@ -97,7 +99,7 @@ def timed(rows: int, folder: Path, with_stage: bool) -> list[dict]:
     """What an epoch on so many rows takes, and the stage."""
     path = folder / "inputs.npy"
     with path.open("wb") as file:
-        chunks.write(file, (rows, INPUTS), made(rows))
+        write_npy(file, (rows, INPUTS), made(rows))
     size = {"rows": rows, "file, GiB": round(path.stat().st_size / 2**30, 2)}
     found = [{"what": "epoch"} | size | in_a_process("epoch", path)]
     print(json.dumps(found[-1]), flush=True)
@@ -111,8 +113,6 @@ def timed(rows: int, folder: Path, with_stage: bool) -> list[dict]:
 
 def draw(found: pd.DataFrame) -> None:
     from matplotlib import pyplot
-
-    from stages.lib import plots  # noqa: F401  its settings make the file the same each time
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     epochs = found[found["what"] == "epoch"]

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import step
-from stages.lib import params, sweep, workers
+from stages.lib.common.params import load
+from stages.lib.tuning.grid import Fold, run_grid
+from stages.lib.tuning.workers import worker_pool
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "scaling.svg"
@@ -22,17 +24,17 @@ PICTURE = ROOT / "docs" / "scaling.svg"
 
 def rows(most: int) -> pd.DataFrame:
     """Seconds of an epoch of the study's network, and what that makes a step, by rows."""
-    from stages.lib import training
+    from stages.lib.modeling.fit import fit
 
-    (base,) = params.load("train_base", path=ROOT / "params.yaml")
-    settings = base.at({"batch_size": 24, "epochs": 3}).training
+    (base,) = load("train_base", path=ROOT / "params.yaml")
+    settings = base.with_point({"batch_size": 24, "epochs": 3}).training
     found = []
     for count in (50_000, 150_000, 500_000, 1_500_000, 5_000_000):
         if count > most:
             break
         inputs, targets = step.synthetic(count)
         clock = step._Clock()
-        training.fit(step.network(), inputs, targets, settings, seed=1, callbacks=[clock])
+        fit(step.network(), inputs, targets, settings, seed=1, callbacks=[clock])
         seconds = median(clock.seconds[1:])
         found.append({"rows": count, "seconds an epoch": seconds, "ms a step": 1000 * seconds / -(-count // 24)})
     return pd.DataFrame(found)
@@ -40,9 +42,9 @@ def rows(most: int) -> pd.DataFrame:
 
 def points(most: int) -> pd.DataFrame:
     """Seconds to walk a grid on 3,000 rows for an epoch, where nearly all is loading, compiling and bookkeeping."""
-    (base,) = params.load("train_base", path=ROOT / "params.yaml")
+    (base,) = load("train_base", path=ROOT / "params.yaml")
     inputs, targets = step.synthetic(4_000)
-    judged = sweep.Rows(inputs[:3_000], targets[:3_000], inputs[3_000:], targets[3_000:])
+    judged = Fold(inputs[:3_000], targets[:3_000], inputs[3_000:], targets[3_000:])
     found = []
     for count in (10, 50, 100, 200):
         if count > most:
@@ -50,16 +52,14 @@ def points(most: int) -> pd.DataFrame:
         grid = {"learning_rate": (np.arange(1, count // 2 + 1) / 10_000).tolist(), "batch_size": [24, 48]}
         for processes in sorted({1, joblib.cpu_count()}):
             start = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder, workers.pool(processes) as pool:
-                sweep.walk(pool, grid, base.at({"epochs": 1}), {base.encoding: [judged]}, 1, Path(folder))
+            with tempfile.TemporaryDirectory() as folder, worker_pool(processes) as pool:
+                run_grid(pool, grid, base.with_point({"epochs": 1}), {base.encoding: [judged]}, 1, Path(folder))
             found.append({"points": count, "processes": processes, "seconds": time.perf_counter() - start})
     return pd.DataFrame(found)
 
 
 def draw(by_rows: pd.DataFrame, by_points: pd.DataFrame) -> None:
     from matplotlib import pyplot
-
-    from stages.lib import plots  # noqa: F401  its settings make the file the same each time
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     left.loglog(by_rows["rows"], by_rows["seconds an epoch"], marker="o")

@@ -17,8 +17,9 @@ from statistics import median
 
 import numpy as np
 
-from stages.lib import params, training
-from stages.lib.backend import keras, tf
+from stages.lib.common.params import load
+from stages.lib.modeling import fit as training
+from stages.lib.modeling.backend import keras, tf
 
 ROOT = Path(__file__).parents[1]
 ROWS, FEATURES, HIDDEN = 28_755, 125, (80, 40, 10)
@@ -126,8 +127,8 @@ def measure(batch_size: int, runs: int) -> dict[str, float]:
     inputs, targets = synthetic()
     steps = -(-len(inputs) // batch_size)
     floor = run_bare_loop(inputs, targets, batch_size)
-    (base,) = params.load("train_base", path=ROOT / "params.yaml")
-    settings = base.at({"learning_rate": LEARNING_RATE, "batch_size": batch_size, "epochs": 6}).training
+    (base,) = load("train_base", path=ROOT / "params.yaml")
+    settings = base.with_point({"learning_rate": LEARNING_RATE, "batch_size": batch_size, "epochs": 6}).training
     fit, ours, bare, first = [], [], [], []
     for _ in range(runs):
         command = [sys.executable, "-m", "benchmarks.step", "--fit", str(batch_size)]

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import intervals, scores, stage, table
-from stages.lib.files import InputError, replacing, write_json
-from stages.lib.table import Sessions
+from stages.lib.common.cli import run
+from stages.lib.common.errors import InputError
+from stages.lib.common.files import atomic_write, write_json
+from stages.lib.dataset.sessions import Sessions, read_sessions
+from stages.lib.evaluation import metrics as scores
+from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 
 NETWORKS = ("base", "grid", "smote", "strong")
 REFERENCES = ("logistic", "trees")
@@ -17,7 +20,7 @@ CURVES = (scores.roc, scores.precision_recall, scores.confusion, scores.reliabil
 
 
 def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> None:
-    tested = table.read(test_targets)
+    tested = read_sessions(test_targets)
     targets = tested.column("target").to_numpy()
     predicted = {name: read(predictions / f"{name}.parquet", tested) for name in (*NETWORKS, *REFERENCES)}
     probabilities = {name: rows.column("probability").to_numpy() for name, rows in predicted.items()}
@@ -32,13 +35,13 @@ def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> 
     for name in NETWORKS:
         write_csv(metrics / "loss" / f"{name}.csv", pd.read_csv(models / name / "history.csv"))
     for one, other in COMPARED:
-        scalars[f"{one}_minus_{other}"] = intervals.difference(targets, probabilities[one], probabilities[other])
+        scalars[f"{one}_minus_{other}"] = compare_aucs(targets, probabilities[one], probabilities[other])
     write_json(metrics / "decisions.json", scores.rounded(decisions))
     write_json(metrics / "scores.json", scores.rounded(scalars))
 
 
 def read(path: Path, tested: Sessions) -> Sessions:
-    rows = table.read(path)
+    rows = read_sessions(path)
     if not rows.keys.equals(tested.keys) or len(rows) != len(tested):
         raise InputError(f"{path}: the rows are not those of the test part")
     return rows
@@ -46,24 +49,24 @@ def read(path: Path, tested: Sessions) -> Sessions:
 
 def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
     """Mean and standard deviation of the AUC over the seeds that the model was trained with, if there are several."""
-    repeats = rows.only("probability", "repeat").whole
+    repeats = rows.select("probability", "repeat").to_arrow()
     if repeats.num_columns == 1:
         return {}
-    aucs = [intervals.auc(targets, column.to_numpy())["auc"] for column in repeats.columns]
+    aucs = [auc_with_interval(targets, column.to_numpy())["auc"] for column in repeats.columns]
     return {"auc_seeds_mean": float(np.mean(aucs)), "auc_seeds_sd": float(np.std(aucs, ddof=1))}
 
 
 def decided(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
     """What the decisions are worth that the model makes at its threshold, which test rows had no part in."""
     probabilities, decision = rows.column("probability").to_numpy(), rows.column("decision").to_numpy()
-    threshold = rows.only("decision").table.schema[0].metadata[b"threshold"]
+    threshold = rows.select("decision").table.schema[0].metadata[b"threshold"]
     return {"threshold": float(threshold)} | scores.decisions(targets, probabilities, decision)
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

@@ -2,25 +2,27 @@
 
 from pathlib import Path
 
-from stages.lib import params, plots, report, stage
-from stages.lib.files import replacing
+from stages.lib.common.cli import run
+from stages.lib.common.files import atomic_write
+from stages.lib.common.params import PARAMS, Params
+from stages.lib.reporting.plots import grid_heat_map
+from stages.lib.reporting.report import SIMULATED, filled, gather
 
 
 def main(metrics: Path, page: Path, summary: Path, card: Path, grid: Path) -> None:
-    (prepare,) = params.load("prepare")
-    found = report.gather(metrics)
-    found["simulated"] = prepare.source == report.SIMULATED
+    found = gather(metrics)
+    found["simulated"] = Params.load().prepare.source == SIMULATED
     # As it is written, comments and all
-    found["params"] = params.PARAMS.read_text(encoding="utf-8")
+    found["params"] = PARAMS.read_text(encoding="utf-8")
     pages = {"report.html.jinja": page, "summary.md.jinja": summary, "model_card.md.jinja": card}
     for template, path in pages.items():
-        text = report.filled(template, found)
-        with replacing(path) as temporary:
+        text = filled(template, found)
+        with atomic_write(path) as temporary:
             temporary.write_bytes(text.encode())
     if found["grid"] is not None:
-        plots.grid_heat_map(found["grid"], grid)
+        grid_heat_map(found["grid"], grid)
     print(f"{page}: {found['headline']}")
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

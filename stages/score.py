@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -14,14 +13,19 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Table
 from tqdm import tqdm
 
-from stages.lib import calibration, engine, scoring, source, stage
-from stages.lib.decision import Decision
-from stages.lib.encoding import MISSING, Category
-from stages.lib.files import InputError, replacing
-from stages.lib.schema import Schema
+from stages.lib.common.cli import run
+from stages.lib.common.errors import InputError
+from stages.lib.common.files import atomic_write
+from stages.lib.dataset.schema import Schema
+from stages.lib.modeling.calibration import decide
+from stages.lib.modeling.decision import Decision
+from stages.lib.modeling.encoder import MISSING, Category
+from stages.lib.preparation.engine import default_memory_limit, open_engine
+from stages.lib.preparation.reader import read_rows, source_errors
+from stages.lib.preparation.scoring import sessions_to_score
 
 if TYPE_CHECKING:
-    from stages.lib.model import Model
+    from stages.lib.modeling.model import Model
 
 ROWS_AT_ONCE = 2**16
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
@@ -32,19 +36,15 @@ def main(model: Path, sessions_or_clicks: Path, *, output: Path) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
-    with engine.start(output, memory_limit=engine.usual(schema.kind)) as work:
-        rows = source.read(work.local, sessions_or_clicks, schema.csv, in_order=schema.kind == "sessions")
-        try:
-            sessions, names = scoring.to_score(rows, schema, work)
-            # Here, so that what is wrong with the rows shows before TensorFlow is loaded.
-            from stages.lib.model import Model
+    with open_engine(output, memory_limit=default_memory_limit(schema.source_type)) as engine:
+        is_table = schema.source_type == "sessions"
+        rows = read_rows(engine.local, sessions_or_clicks, schema.csv, in_order=is_table)
+        with source_errors(sessions_or_clicks):
+            sessions, names = sessions_to_score(rows, schema, engine)
+            # Imported here, so that mistakes in the rows show before TensorFlow is loaded.
+            from stages.lib.modeling.model import Model
 
             score(sessions, names, Model.load(model), decision, output)
-        except InputError as error:
-            raise InputError(f"{sessions_or_clicks}: {error}") from None
-        except duckdb.Error as error:
-            # What is broken in the middle of a file shows only when it is read.
-            raise InputError(f"{sessions_or_clicks}: {engine.reason(error)}") from None
 
 
 def score(sessions: Table, names: list[str], model: "Model", decision: Decision, output: Path) -> None:
@@ -54,15 +54,15 @@ def score(sessions: Table, names: list[str], model: "Model", decision: Decision,
     schema = pa.schema([*keys, ("probability", pa.float32()), ("decision", pa.bool_())])
     strangers: Counter[str] = Counter()
     with (
-        replacing(output) as temporary,
+        atomic_write(output) as temporary,
         closing(WRITERS[output.suffix](temporary, schema)) as writer,
         tqdm(total=count, unit=" sessions", unit_scale=True, disable=None) as progress,  # on a terminal only
     ):
         for batch in batches:
             features = batch.to_pandas()
             strangers.update({one.name: unknown(features[one.name], one) for one in model.encoder.categories})
-            probabilities = decision.recalibration.apply(model.predict(features))
-            decided = calibration.decide(probabilities, decision.threshold)
+            probabilities = decision.calibration.apply(model.predict(features))
+            decided = decide(probabilities, decision.threshold)
             columns = [*map(batch.column, names), pa.array(probabilities), pa.array(decided)]
             writer.write(pa.record_batch(columns, schema=schema))
             progress.update(len(batch))
@@ -82,4 +82,4 @@ def unknown(column: pd.Series, category: Category) -> int:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

@@ -1,20 +1,22 @@
-"""Write the click log of a simulated shop, the pipeline's default data."""
+"""Simulate a shop's click log, the pipeline's default data."""
 
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from stages.lib import params, shop, stage
-from stages.lib.files import replacing
+from stages.lib.common.cli import run
+from stages.lib.common.files import atomic_write
+from stages.lib.common.params import Params
+from stages.lib.simulation import click_log
 
 
 def main(clicks: Path) -> None:
-    """A file, or a folder of parts where the log is made in several blocks."""
-    settings, seed = params.load("simulate", "seed")
+    """Write one file, or a folder of parts if the log is simulated in several blocks."""
+    params = Params.load()
     events = 0
-    with replacing(clicks) as temporary:
-        for number, log in enumerate(shop.blocks(settings, seed, shop.BLOCK)):
-            if settings.sessions > shop.BLOCK:
+    with atomic_write(clicks) as temporary:
+        for number, log in enumerate(click_log.blocks(params.simulate, params.seed, click_log.BLOCK)):
+            if params.simulate.sessions > click_log.BLOCK:
                 temporary.mkdir(exist_ok=True)
                 pq.write_table(log, temporary / f"part-{number:05}.parquet", compression="zstd")
             else:
@@ -24,4 +26,4 @@ def main(clicks: Path) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

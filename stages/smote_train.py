@@ -1,31 +1,19 @@
-"""Train the same network on a training part that SMOTE has balanced, and predict the test part."""
+"""Train the study's network on a training set that SMOTE has balanced, and predict the test set."""
 
 from functools import partial
 from pathlib import Path
 
-from stages.lib import params, stage
-from stages.lib.model import train_and_predict
-from stages.lib.resampling import resample
+from stages.lib.common.cli import run
+from stages.lib.common.params import Params
+from stages.lib.modeling.network_stage import train_network
+from stages.lib.oversampling import oversample
 
 
-def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path) -> None:
-    base, smote, split, validation, evaluate, seed = params.load(
-        "train_base", "smote_train", "split", "validation", "evaluate", "seed"
-    )
-    train_and_predict(
-        train_rows,
-        test_rows,
-        encoder,
-        model,
-        predictions,
-        settings=base,
-        split=split,
-        validation=validation,
-        repeats=evaluate.repeats,
-        seed=seed,
-        resample=partial(resample, settings=smote),
-    )
+def main(train: Path, test: Path, model: Path, predictions: Path) -> None:
+    params = Params.load()
+    resample = partial(oversample, settings=params.smote_train)
+    train_network(params.train_base, params, train, test, model, predictions, resample=resample)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

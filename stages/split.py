@@ -1,48 +1,47 @@
-"""Hold out the test part, fit the encoder on what stays, and say what the data is and where it may leak."""
+"""Split the sessions into training and test set; summarize the data and check it for leakage."""
 
 import sys
 from pathlib import Path
 
-from stages.lib import encoding, leaks, params, stage, table
-from stages.lib.facts import facts
-from stages.lib.files import write_json
-from stages.lib.splitting import hold_out
+from stages.lib.common.cli import run
+from stages.lib.common.files import write_json
+from stages.lib.common.params import Params
+from stages.lib.dataset.sessions import read_sessions, write_sessions
+from stages.lib.dataset.splits import train_test_split
+from stages.lib.profiling.leakage import count_duplicates, univariate_auc
+from stages.lib.profiling.summary import summarize
 
 
-def main(sessions: Path, train: Path, test: Path, test_targets: Path, encoder: Path, data: Path) -> None:
-    settings, encoded, seed = params.load("split", "train_base.encoding", "seed")
-    rows = table.read(sessions)
-    stay, held = hold_out(rows, settings.by, settings.test_share, seed)
-    trained, tested = rows.take(stay), rows.take(held)
-    features = trained.features
-    fitted = encoding.fit(features, encoded)
-    told = leaks.alone(features, trained.column("target").to_numpy()).sort_values(ascending=False, kind="stable")
-    suspects = told[told > settings.leak_limit].round(6).to_dict()
-    duplicates = leaks.duplicates(*(side.frame("feature", "target") for side in (trained, tested)))
-    found = {
-        **facts(rows),
-        "inputs": len(fitted.names),
-        "train_rows": len(trained),
-        "test_rows": len(tested),
+def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path) -> None:
+    params = Params.load()
+    settings, rows = params.split, read_sessions(sessions)
+    train_idx, test_idx = train_test_split(rows, settings.strategy, settings.test_size, params.seed)
+    train_set, test_set = rows.take(train_idx), rows.take(test_idx)
+    aucs = univariate_auc(train_set.features, train_set.column("target").to_numpy())
+    suspects = aucs[aucs > settings.leakage_auc].sort_values(ascending=False, kind="stable").round(6).to_dict()
+    duplicates = count_duplicates(train_set.frame("feature", "target"), test_set.frame("feature", "target"))
+    write_sessions(train, train_set)
+    # Targets are in a file of their own, so that dvc.yaml shows who can see them: evaluate alone.
+    write_sessions(test, test_set.select("key", "visitor", "time", "feature"))
+    write_sessions(test_targets, test_set.select("key", "target"))
+    summary = {
+        **summarize(rows),
+        "train_rows": len(train_set),
+        "test_rows": len(test_set),
         "duplicates_across": duplicates,
-        "split_by": settings.by,
+        "split_strategy": settings.strategy,
     }
-    table.write(train, trained)
-    # Apart from the targets, so that dvc.yaml shows who can see them: evaluate, and nobody else.
-    table.write(test, tested.only("key", "visitor", "time", "feature"))
-    table.write(test_targets, tested.only("key", "target"))
-    fitted.save(encoder)
-    write_json(data, found | ({"suspects": suspects} if suspects else {}))
-    print(f"{len(trained)} train and {len(tested)} test rows, {len(fitted.names)} inputs")
+    write_json(data, summary | ({"suspects": suspects} if suspects else {}))
+    print(f"{len(train_set)} rows in the training set, {len(test_set)} in the test set")
     if duplicates:
         print(f"{duplicates} of the test rows equal a training row in all features and the target")
     for name, auc in suspects.items():
         print(
-            f"split: '{name}' alone reaches an AUC of {auc:.2f} on the training rows: does anybody know it while the "
-            f"session is running? If not, leave it out with prepare.drop: [{name}]",
+            f"split: column '{name}' alone has an AUC of {auc:.2f} on the training set: is it known while the session "
+            f"is running? If not, leave it out with prepare.drop: [{name}]",
             file=sys.stderr,
         )
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

@@ -1,16 +1,16 @@
-"""Train the study's network on the training part, and predict the test part."""
+"""Train the study's network on the training set, and predict the test set."""
 
 from pathlib import Path
 
-from stages.lib import params, stage
-from stages.lib.model import train_and_predict
+from stages.lib.common.cli import run
+from stages.lib.common.params import Params
+from stages.lib.modeling.network_stage import train_network
 
 
-def main(train_rows: Path, test_rows: Path, encoder: Path, model: Path, predictions: Path, importances: Path) -> None:
-    base, split, validation, evaluate, seed = params.load("train_base", "split", "validation", "evaluate", "seed")
-    paths = (train_rows, test_rows, encoder, model, predictions, importances)
-    train_and_predict(*paths, settings=base, split=split, validation=validation, repeats=evaluate.repeats, seed=seed)
+def main(train: Path, test: Path, model: Path, predictions: Path, importance: Path) -> None:
+    params = Params.load()
+    train_network(params.train_base, params, train, test, model, predictions, importance)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

@@ -1,27 +1,24 @@
-"""Train the models that the networks are held against, and predict the test part."""
+"""Train the baselines, logistic regression and boosted trees, on the training set, and predict the test set."""
 
+from functools import partial
 from pathlib import Path
 
-from stages.lib import params, reference, stage, table
-from stages.lib.decision import Decision
-from stages.lib.encoding import Encoder
-from stages.lib.validation import cross_validate
+from stages.lib.baselines import fit_logistic, fit_trees
+from stages.lib.common.cli import run
+from stages.lib.common.params import Params
+from stages.lib.modeling.training_stage import train_and_predict
 
 
-def main(train_rows: Path, test_rows: Path, encoder: Path, logistic: Path, trees: Path) -> None:
-    settings, encoded, split, validation, evaluate, seed = params.load(
-        "train_reference", "train_base.encoding", "split", "validation", "evaluate", "seed"
-    )
-    sessions, test, fitted = table.read(train_rows), table.read(test_rows), Encoder.load(encoder)
-    recipes = reference.recipes(settings, seed)
-    for name, predictions in (("logistic", logistic), ("trees", trees)):
-        print(f"{name}: {validation.folds} folds, then all {len(sessions)} rows", flush=True)
-        recipe = recipes[name]
-        judged = cross_validate(recipe, sessions, encoded, split.by, validation.folds, seed)
-        decision = Decision.fit(validation.recalibrate, judged.targets, judged.probabilities)
-        trained = [recipe(sessions, fitted, repeat) for repeat in range(evaluate.repeats + 1)]
-        decision.write(predictions, test, *[one.predict(test.features) for one in trained])
+def main(train: Path, test: Path, logistic: Path, trees: Path) -> None:
+    params = Params.load()
+    settings, encoding = params.train_reference, params.train_base.encoding
+    print("logistic regression", flush=True)
+    fit = partial(fit_logistic, settings=settings.logistic)
+    train_and_predict(fit, encoding, params, train, test, logistic)
+    print("boosted trees", flush=True)
+    fit = partial(fit_trees, settings=settings.trees, seed=params.seed)
+    train_and_predict(fit, encoding, params, train, test, trees)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

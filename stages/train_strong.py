@@ -1,27 +1,16 @@
-"""Train the network that is to hold its own against boosted trees, and predict the test part."""
+"""Train a network that competes with boosted trees on the training set, and predict the test set."""
 
 from pathlib import Path
 
-from stages.lib import params, stage
-from stages.lib.model import train_and_predict
+from stages.lib.common.cli import run
+from stages.lib.common.params import Params
+from stages.lib.modeling.network_stage import train_network
 
 
-def main(train_rows: Path, test_rows: Path, model: Path, predictions: Path, importances: Path) -> None:
-    recipe, split, validation, evaluate, seed = params.load("train_strong", "split", "validation", "evaluate", "seed")
-    train_and_predict(
-        train_rows,
-        test_rows,
-        None,
-        model,
-        predictions,
-        importances,
-        settings=recipe,
-        split=split,
-        validation=validation,
-        repeats=evaluate.repeats,
-        seed=seed,
-    )
+def main(train: Path, test: Path, model: Path, predictions: Path, importance: Path) -> None:
+    params = Params.load()
+    train_network(params.train_strong, params, train, test, model, predictions, importance)
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    run(main)

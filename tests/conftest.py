@@ -15,10 +15,11 @@ import pytest
 import yaml
 from project import TINY, Project
 
-from stages.lib import params, stage, table
-from stages.lib.params import Encoding
-from stages.lib.schema import Schema
-from stages.lib.table import Sessions
+from stages.lib.common import cli as stage
+from stages.lib.common import params
+from stages.lib.common.params import Encoding
+from stages.lib.dataset.schema import Schema
+from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles
 
 # The tests run side by side: threads that wait for each other would each take a core from the other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -61,7 +62,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write_params(project: Path) -> Callable[..., None]:
-    """write_params(**{"prepare.kind": "sessions"}): the committed params.yaml, with these keys changed."""
+    """write_params(**{"prepare.source_type": "sessions"}): the committed params.yaml, with these keys changed."""
 
     def write(**changes: Any) -> None:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -123,7 +124,7 @@ def prepare(run_stage, write_params, write_source) -> Callable[..., Ran]:
     """prepare(content, "a.csv", **{"prepare.drop": ["x"]}): the prepare stage on this table of sessions."""
 
     def run(content: Any, name: str = "sessions.csv", **changes: Any) -> Ran:
-        write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"} | changes)
+        write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"} | changes)
         return run_stage("prepare", write_source(content, name), "prepared.parquet")
 
     return run
@@ -136,7 +137,7 @@ def prepared(prepare) -> Callable[..., Sessions]:
     def run(content: Any, name: str = "sessions.csv", **changes: Any) -> Sessions:
         ran = prepare(content, name, **changes)
         assert ran.code == 0, ran.err
-        return table.read(Path("prepared.parquet"))
+        return read_sessions(Path("prepared.parquet"))
 
     return run
 
@@ -173,4 +174,4 @@ def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
         if name not in roles
     }
     (prepare,) = params.load("prepare", path=ROOT / "params.yaml")
-    return Sessions(rows.cast(Schema.of(prepare, features).mark(table.with_roles(rows.schema, roles))))
+    return Sessions(rows.cast(Schema.of(prepare, features).attach(with_roles(rows.schema, roles))))

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, as_sessions, sessions_frame, standard
 
-from stages.lib import encoding, table
+from stages.lib.dataset.sessions import write_sessions
+from stages.lib.modeling.encoder import fit_encoder
 
 EARLIER = b"what an earlier run wrote"
 SESSIONS = sessions_frame()
@@ -113,14 +114,14 @@ TARGETS = {
     ),
     "one class, declared": Case("all rows are of one class, '1'", SESSIONS.assign(buys=1), params={"positive": 1}),
     "a target of three classes": Case(
-        "expected two classes, such as 0 and 1 or yes and no, got '0', '1', '2'; prepare.positive names",
+        "expected two classes, such as 0 and 1 or yes and no, got '0', '1', '2'; prepare.positive_class names",
         SESSIONS.assign(buys=[0, 1, 2] * 40),
     ),
     "a target of classes without meaning": Case("got 'left', 'stays'", SESSIONS.assign(buys=["left", "stays"] * 60)),
     "a target of many classes": Case("'106', …;", SESSIONS.assign(buys=range(120))),
-    "no such positive value": Case("no row is 7 (prepare.positive); it has '0', '1'", CSV, params={"positive": 7}),
+    "no such positive value": Case("no row is 7 (prepare.positive_class); it has '0', '1'", CSV, params={"positive": 7}),
     "yes without quotes": Case(
-        "no row is True (prepare.positive; in quotes it is a text); it has 'no', 'yes'",
+        "no row is True (prepare.positive_class; in quotes it is a text); it has 'no', 'yes'",
         SESSIONS.assign(buys=["no", "no", "yes"] * 40),
         params={"positive": True},
     ),
@@ -143,7 +144,7 @@ COLUMNS = {
         "column 'seconds': 1 infinite", with_value("seconds", -np.inf).astype({"seconds": float}), "a.parquet"
     ),
     "a word among numbers": Case(
-        "column 'seconds': 1 of 109 values are no numbers, such as 'soon'; name it in prepare.missing, or "
+        "column 'seconds': 1 of 109 values are no numbers, such as 'soon'; name it in prepare.na_values, or "
         "the column in prepare.categories",
         with_value("seconds", "soon"),
     ),
@@ -190,7 +191,7 @@ COLUMNS = {
         "column 'pages' (prepare.dates): int64 is no date; write", SESSIONS, "a.parquet", {"dates": ["pages"]}
     ),
     "a word among dates": Case(
-        "column 'x': 1 of 120 values are no dates, such as 'soon'; name it in prepare.missing, or the column in "
+        "column 'x': 1 of 120 values are no dates, such as 'soon'; name it in prepare.na_values, or the column in "
         "prepare.dates (then they are missing) or prepare.categories",
         SESSIONS.assign(x=DAYS.astype(str).where(DAYS.index != 3, "soon")),
     ),
@@ -360,7 +361,7 @@ def test_sessions_that_can_not_be_used_are_refused_in_one_line(prepare, case):
 
 @pytest.mark.parametrize("case", LOGS.values(), ids=LOGS)
 def test_a_log_that_can_not_be_used_is_refused_in_one_line(prepare, case):
-    clicks = {"prepare.kind": "clicks", "prepare.target": "Kauf"}
+    clicks = {"prepare.source_type": "clicks", "prepare.target": "Kauf"}
     assert case.says in only_line(prepare, case, **clicks)
 
 
@@ -379,13 +380,13 @@ BUYING_LOG = pd.concat([LOG, LOG[5::12].assign(event="purchase")])
     ],
 )
 def test_names_that_do_not_fit_a_log_are_refused_in_one_line(prepare, settings, says):
-    clicks = {"prepare.kind": "clicks", "prepare.target": "Kauf"}
+    clicks = {"prepare.source_type": "clicks", "prepare.target": "Kauf"}
     assert says in only_line(prepare, Case(says, BUYING_LOG, "a.parquet"), **clicks | settings)
 
 
 def test_a_feature_of_a_log_can_be_dropped(prepared):
     settings = {
-        "prepare.kind": "clicks",
+        "prepare.source_type": "clicks",
         "prepare.target": "Kauf",
         "prepare.drop": ["visitTimeLV", "weekday"],
     }
@@ -398,7 +399,7 @@ def test_a_feature_of_a_log_can_be_dropped(prepared):
     ("name", "says"), [("nowhere.csv", "no such file"), ("data.csv", "a folder without parquet files")]
 )
 def test_a_source_that_is_no_file_is_refused(run_stage, write_params, name, says):
-    write_params(**{"prepare.kind": "sessions"})
+    write_params(**{"prepare.source_type": "sessions"})
     Path("data.csv").mkdir()
     assert run_stage("prepare", name, "prepared.parquet").error == f"prepare: {name}: {says}"
 
@@ -413,7 +414,7 @@ def split_line(run_stage, rows: pd.DataFrame | bytes | None) -> str:
     if isinstance(rows, bytes):
         Path(SPLIT[0]).write_bytes(rows)
     elif rows is not None:
-        table.write(Path(SPLIT[0]), as_sessions(rows, buys="target"))
+        write_sessions(Path(SPLIT[0]), as_sessions(rows, buys="target"))
     error = run_stage("split", *SPLIT).error
     assert [Path(name).read_bytes() for name in SPLIT[1:]] == [EARLIER] * 5
     assert error.startswith("split: ")
@@ -422,7 +423,7 @@ def split_line(run_stage, rows: pd.DataFrame | bytes | None) -> str:
 
 @pytest.mark.parametrize("by", ["visitor", "time"])
 def test_a_split_without_its_key_is_refused(run_stage, write_params, by):
-    write_params(**{"split.by": by})
+    write_params(**{"split.strategy": by})
     assert split_line(run_stage, SESSIONS) == f"split: the sessions have no {by}; prepare.keys.{by} names its column"
 
 
@@ -447,15 +448,15 @@ def test_sessions_that_no_stage_wrote_are_refused(run_stage, write_params, conte
 
 
 def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, write_params):
-    write_params(**{"smote_train.neighbours": 30})
+    write_params(**{"smote_train.k_neighbors": 30})
     train = as_sessions(SESSIONS, buys="target")
-    table.write(Path("train.parquet"), train)
-    table.write(Path("test.parquet"), train.only("feature"))
-    encoding.fit(train.features, standard(0.002)).save(Path("encoder.json"))
+    write_sessions(Path("train.parquet"), train)
+    write_sessions(Path("test.parquet"), train.select("feature"))
+    fit_encoder(train.features, standard(0.002)).save(Path("encoder.json"))
     Path("predictions.parquet").write_bytes(EARLIER)
     ran = run_stage("smote_train", "train.parquet", "test.parquet", "encoder.json", "model", "predictions.parquet")
     assert ran.error == (
-        "smote_train: 24 purchases to train on, too few for smote_train.neighbours: 30; at most 23 are possible"
+        "smote_train: 24 purchases to train on, too few for smote_train.k_neighbors: 30; at most 23 are possible"
     )
     assert Path("predictions.parquet").read_bytes() == EARLIER
     assert not Path("model").exists()
@@ -469,7 +470,7 @@ def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, writ
     ],
 )
 def test_a_user_sees_one_line_and_an_exit_code(write_params, write_source, name, says):
-    write_params(**{"prepare.kind": "sessions"})
+    write_params(**{"prepare.source_type": "sessions"})
     write_source(CSV, "a.csv")
     Path("prepared.parquet").write_bytes(EARLIER)
     ran = subprocess.run(

@@ -10,7 +10,8 @@ import pytest
 from conftest import as_sessions, sessions_frame
 
 from benchmarks import grid_search, quality, scale, scale_training, scaling, step
-from stages.lib import params, table
+from stages.lib.common.params import load
+from stages.lib.dataset.sessions import write_sessions
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +45,8 @@ def test_a_single_hold_out_gives_the_study_s_way_one_part_to_train_on_and_one_to
 ):
     write_params(**{"grid_search.folds": 0})
     sessions = as_sessions(sessions_frame(200), buys="target")
-    table.write(Path("train.parquet"), sessions)
-    search, base, split, seed = params.load("grid_search", "train_base", "split", "seed")
+    write_sessions(Path("train.parquet"), sessions)
+    search, base, split, seed = load("grid_search", "train_base", "split", "seed")
     ((rows,),) = grid_search.judged_rows(Path("train.parquet"), search, base, split, seed).values()
     assert (len(rows.inputs), len(rows.validation_inputs)) == (140, 60)
     np.testing.assert_allclose(rows.inputs.mean(axis=0), 0, atol=1e-5)  # the encoder is fitted on this part alone

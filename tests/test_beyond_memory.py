@@ -9,11 +9,13 @@ import pytest
 from conftest import as_sessions, sessions_frame
 from test_training import SEED, SETTINGS, assert_same_weights, changed, keras_fit, network, rows
 
-from stages.lib import chunks, params, table, training
-from stages.lib.backend import keras
-from stages.lib.model import train_and_predict
-from stages.lib.network import build, left_out
-from stages.lib.params import Network, Validation
+from stages.lib.common.params import Network, Validation, load
+from stages.lib.dataset import matrix as chunks
+from stages.lib.dataset import sessions as table
+from stages.lib.modeling.backend import keras
+from stages.lib.modeling.fit import fit
+from stages.lib.modeling.model import train_and_predict
+from stages.lib.modeling.network import build_network, member_weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,18 +24,18 @@ ROOT = Path(__file__).parents[1]
 def small(monkeypatch):
     """Chunks of at most 41 rows of 6 inputs, and blocks of 4 rows."""
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 1000)
-    monkeypatch.setattr(chunks, "BLOCK", 4)
+    monkeypatch.setattr(chunks, "BLOCK_ROWS", 4)
 
 
-def on_disk(matrix: np.ndarray, path: Path) -> chunks.OnDisk:
+def on_disk(matrix: np.ndarray, path: Path) -> chunks.FileMatrix:
     np.save(path, matrix)
-    return chunks.OnDisk.open(path)
+    return chunks.FileMatrix.open(path)
 
 
 def order(count: int, at_once: int, epoch: int = 0) -> np.ndarray:
     """The numbers of the rows in the order of an epoch."""
     numbers = np.arange(count, dtype=np.float32)[:, np.newaxis]
-    taken = chunks.shuffled([numbers], at_once, np.random.default_rng([SEED, epoch]))
+    taken = chunks.shuffled_chunks([numbers], at_once, np.random.default_rng([SEED, epoch]))
     return np.concatenate([arrays[0][places, 0] for arrays, places in taken]).astype(int)
 
 
@@ -76,7 +78,7 @@ def test_a_file_of_something_else_or_with_an_end_cut_off_is_an_error(tmp_path):
     with (tmp_path / "c.npy").open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(ValueError, match="the file ends before its row 300"):
-        chunks.OnDisk.open(tmp_path / "c.npy")[200:]
+        chunks.FileMatrix.open(tmp_path / "c.npy")[200:]
 
 
 @pytest.mark.parametrize("bound", [2**29, 50])
@@ -84,8 +86,8 @@ def test_parts_are_gathered_in_memory_or_in_a_file_that_leaves_nothing_behind(bo
     monkeypatch.setattr(chunks, "CHUNK_BYTES", bound)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     parts = [np.arange(count * 2.0).reshape(count, 2) for count in (3, 0, 5)]
-    gathered = chunks.gathered((8, 2), iter(parts))
-    assert isinstance(gathered, np.ndarray if bound > 64 else chunks.OnDisk)
+    gathered = chunks.concatenate((8, 2), iter(parts))
+    assert isinstance(gathered, np.ndarray if bound > 64 else chunks.FileMatrix)
     np.testing.assert_array_equal(gathered[:], np.concatenate(parts).astype(np.float32), strict=True)
     assert not [*tmp_path.iterdir()]
 
@@ -95,7 +97,7 @@ def test_same_as_keras_in_chunks_from_a_file(small, tmp_path):
     (inputs, targets), (held, held_targets) = rows(), rows(70, 1)
     weights = np.random.default_rng(2).uniform(0, 3, 99)
     ours, theirs = network(), network()
-    history = training.fit(
+    history = fit(
         ours, on_disk(inputs, tmp_path / "a.npy"), targets, SETTINGS, seed=SEED, sample_weight=weights,
         validation=(on_disk(held, tmp_path / "b.npy"), held_targets),
     )  # fmt: skip
@@ -108,14 +110,14 @@ def test_same_as_keras_in_chunks_from_a_file(small, tmp_path):
 
 def test_same_as_keras_in_chunks_with_batch_normalization(small):
     ours, theirs = (network(keras.layers.BatchNormalization()) for _ in range(2))
-    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    fit(ours, *rows(), SETTINGS, seed=SEED)
     keras_fit(theirs, *rows(), SETTINGS, orders=[order(99, 40, epoch) for epoch in range(3)])
     assert_same_weights(ours, theirs)
 
 
 def test_a_batch_may_be_more_than_a_chunk(small):
     ours, theirs = network(), network()
-    training.fit(ours, *rows(), changed(batch_size=60), seed=SEED)
+    fit(ours, *rows(), changed(batch_size=60), seed=SEED)
     keras_fit(theirs, *rows(), changed(batch_size=60), orders=[order(99, 60, epoch) for epoch in range(3)])
     assert_same_weights(ours, theirs)
 
@@ -130,10 +132,10 @@ def test_an_array_and_a_file_train_the_same_bits(bound, tmp_path, monkeypatch):
     shape = Network(layers=[7], activation="relu", l2=0.01, dropout=0.2, initializer="he_normal", members=3)
 
     def trained(read) -> list:
-        model = build(shape, 6, SEED)
-        history = training.fit(
+        model = build_network(shape, 6, SEED)
+        history = fit(
             model, read(inputs, tmp_path / "a.npy"), targets, settings, seed=SEED,
-            validation=(read(held, tmp_path / "b.npy"), held_targets), sample_weight=left_out(len(inputs), 3, SEED),
+            validation=(read(held, tmp_path / "b.npy"), held_targets), sample_weight=member_weights(len(inputs), 3, SEED),
         )  # fmt: skip
         return [history, *(weight.tolist() for weight in model.get_weights())]
 
@@ -151,9 +153,7 @@ def test_chunks_learn_as_well_as_all_rows_at_once_though_sorted_by_target(monkey
     aucs = []
     for bound in (2**29, 24 * 1_600):  # all; or a fifth of the rows, which are 6 blocks
         monkeypatch.setattr(chunks, "CHUNK_BYTES", bound)
-        history = training.fit(
-            network(), inputs[sort], targets[sort], settings, seed=SEED, validation=(held, held_targets)
-        )
+        history = fit(network(), inputs[sort], targets[sort], settings, seed=SEED, validation=(held, held_targets))
         aucs.append(history["val_auc"][-1])
     assert aucs[0] > 0.7 and aucs[1] == pytest.approx(aucs[0], abs=0.01)
 
@@ -169,7 +169,7 @@ def peak():
 base, = params.load("train_base")
 inputs = chunks.OnDisk.open(Path(sys.argv[1]))
 targets = np.arange(len(inputs)) % 2
-settings = base.at({"batch_size": 1024, "epochs": 1, "layers": [2]})
+settings = base.with_point({"batch_size": 1024, "epochs": 1, "layers": [2]})
 chunks.CHUNK_BYTES = 2**26
 before = peak()
 training.fit(network.build(settings.network, inputs.shape[1], 1), inputs, targets, settings.training, seed=1)
@@ -182,7 +182,7 @@ print(peak() - before)
 def test_memory_stays_far_below_the_size_of_the_file(tmp_path):
     path, shape = tmp_path / "rows.npy", (2**20, 512)
     with path.open("wb") as file:
-        chunks.write(file, shape, [])
+        chunks.write_npy(file, shape, [])
         file.truncate(file.tell() + 4 * shape[0] * shape[1])  # 2 GiB of zeros, which take no room
     program = [sys.executable, "-c", PROGRAM, path]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -192,12 +192,12 @@ def test_memory_stays_far_below_the_size_of_the_file(tmp_path):
 @pytest.mark.slow
 def test_a_stage_makes_the_same_of_tables_that_stay_in_their_files(tmp_path, monkeypatch):
     """And, of inputs that are several chunks, something that is about as good, with nothing left behind."""
-    (base,) = params.load("train_base", path=ROOT / "params.yaml")
-    (split,) = params.load("split", path=ROOT / "params.yaml")
-    settings = base.at({"layers": [4], "epochs": 2, "learning_rate": 0.01}).model_copy(update={"validation_share": 0.2})
+    (base,) = load("train_base", path=ROOT / "params.yaml")
+    (split,) = load("split", path=ROOT / "params.yaml")
+    settings = base.with_point({"layers": [4], "epochs": 2, "learning_rate": 0.01}).model_copy(update={"validation_split": 0.2})
     sessions = as_sessions(sessions_frame(900).assign(id=range(900)), buys="target", id="key")
-    table.write(tmp_path / "train.parquet", sessions)
-    table.write(tmp_path / "test.parquet", sessions.take(np.arange(300)).only("feature", "key"))
+    table.write_sessions(tmp_path / "train.parquet", sessions)
+    table.write_sessions(tmp_path / "test.parquet", sessions.take(np.arange(300)).select("feature", "key"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def trained(name: str, **bounds: int) -> dict[str, bytes]:

@@ -46,7 +46,7 @@ def workers(clone: Clone) -> set[int]:
 def sweep(clone) -> dict[str, dict]:
     """Experiments with two learning rates and with a parameter that is wrong, run two at a time: DVC's word on each."""
     clone.dvc("exp", "run", "--queue", "--name", "rate", "-S", f"{RATE}=0.00001,0.01")
-    clone.dvc("exp", "run", "--queue", "--name", "wrong", "-S", "smote_train.ratio=2")
+    clone.dvc("exp", "run", "--queue", "--name", "wrong", "-S", "smote_train.sampling_strategy=2")
     # Not to a pipe, which would stay open for as long as a worker idles.
     with (clone.folder / ".dvc/tmp/all.log").open("w") as log:
         clone.run("dvc", "exp", "run", "--run-all", "--jobs", "2", stdout=log, stderr=log, timeout=900)
@@ -77,7 +77,7 @@ def test_all_that_is_queued_is_run_two_at_a_time_and_the_workspace_stays_as_it_i
 
 
 def test_the_log_of_an_experiment_that_failed_says_why(clone, sweep):
-    assert "smote_train.ratio: expected less than or equal to 1, got 2" in clone.dvc("queue", "logs", "wrong")
+    assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in clone.dvc("queue", "logs", "wrong")
 
 
 def test_an_experiment_is_shown_with_its_params_and_metrics(clone, sweep):

@@ -13,8 +13,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
-from stages.lib import scores
-from stages.lib.calibration import Recalibration, decide, threshold
+from stages.lib.evaluation import metrics as scores
+from stages.lib.modeling.calibration import Calibration, best_threshold, decide
 
 KINDS = ("none", "sigmoid", "isotonic")
 
@@ -47,14 +47,14 @@ def spoiled(rows: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 def test_none_is_the_same_to_the_bit():
     targets, probabilities = spoiled(100)
-    assert Recalibration.fit("none", targets, probabilities).apply(probabilities) is probabilities
+    assert Calibration.fit("none", targets, probabilities).apply(probabilities) is probabilities
 
 
 def test_sigmoid_is_that_of_scikit_learn():
     targets, probabilities = spoiled(3000)
     log_odds = logit(probabilities.astype(np.float64))[:, None]
     other = CalibratedClassifierCV(FrozenEstimator(LogOdds()), method="sigmoid").fit(log_odds, targets)
-    found = Recalibration.fit("sigmoid", targets, probabilities).apply(probabilities)
+    found = Calibration.fit("sigmoid", targets, probabilities).apply(probabilities)
     np.testing.assert_allclose(found, other.predict_proba(log_odds)[:, 1], atol=2e-5)
 
 
@@ -67,7 +67,7 @@ def test_sigmoid_is_a_logistic_regression_on_the_log_odds():
     other = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(
         np.concatenate([log_odds, log_odds]), np.repeat([1, 0], 20_000), np.concatenate([wanted, 1 - wanted])
     )
-    found = Recalibration.fit("sigmoid", targets, probabilities)
+    found = Calibration.fit("sigmoid", targets, probabilities)
     assert (found.slope, found.intercept) == pytest.approx((other.coef_[0, 0], other.intercept_[0]), abs=1e-6)
     # What was done to them is undone, as far as so many rows tell.
     assert (found.slope, found.intercept) == pytest.approx((1 / 1.5, -2), abs=0.1)
@@ -77,7 +77,7 @@ def test_isotonic_is_that_of_scikit_learn():
     targets, probabilities = spoiled(3000)
     held_out = np.concatenate([spoiled(1000, seed=4)[1], [0, 1]]).astype(np.float32)
     other = IsotonicRegression(out_of_bounds="clip").fit(probabilities.astype(np.float64), targets)
-    found = Recalibration.fit("isotonic", targets, probabilities)
+    found = Calibration.fit("isotonic", targets, probabilities)
     # But for what is called impossible, or certain, there: here one of 3002.
     expected = np.clip(other.predict(held_out.astype(np.float64)), 1 / 3002, 1 - 1 / 3002)
     np.testing.assert_allclose(found.apply(held_out), expected, atol=1e-6)
@@ -89,7 +89,7 @@ def test_isotonic_is_that_of_scikit_learn():
 @pytest.mark.parametrize("kind", ["sigmoid", "isotonic"])
 def test_what_was_spoiled_is_put_right_on_other_rows(kind):
     targets, probabilities = spoiled(20_000, seed=5)
-    right = Recalibration.fit(kind, *spoiled(20_000, seed=6)).apply(probabilities)
+    right = Calibration.fit(kind, *spoiled(20_000, seed=6)).apply(probabilities)
     assert scores.calibration_error(targets, probabilities) > 0.2
     assert scores.calibration_error(targets, right) < 0.015
     before, after = (scores.scores(targets, these) for these in (probabilities, right))
@@ -98,7 +98,7 @@ def test_what_was_spoiled_is_put_right_on_other_rows(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_keep_their_order_and_type(kind):
-    recalibration = Recalibration.fit(kind, *spoiled(2000))
+    recalibration = Calibration.fit(kind, *spoiled(2000))
     # Runs of neighbours of float32, too, where rounding might turn two around.
     start = np.concatenate([np.float32([1e-30, 1e-7, 0.01, 0.3, 0.7]), np.float32(recalibration.knots[1:-1])])
     neighbours = (start.view(np.int32)[:, None] + np.arange(-50, 50)).ravel().view(np.float32)
@@ -111,7 +111,7 @@ def test_probabilities_keep_their_order_and_type(kind):
 
 def test_sigmoid_tells_the_least_and_the_greatest_of_float32_apart():
     probabilities = np.float32([0, 1e-45, 1e-30, 1e-10, 0.5, 1 - 2**-23, 1 - 2**-24, 1])
-    found = Recalibration("sigmoid", slope=0.6, intercept=-2.0).apply(probabilities)
+    found = Calibration("sigmoid", slope=0.6, intercept=-2.0).apply(probabilities)
     assert (np.diff(found) > 0).all()
     assert found[0] > 0 and found[-1] < 1
 
@@ -120,7 +120,7 @@ def test_sigmoid_tells_the_least_and_the_greatest_of_float32_apart():
 def test_sigmoid_keeps_the_auc(targets_like):
     targets, probabilities = spoiled(3000)
     fitted_on = targets if targets_like == "right" else 1 - targets
-    found = Recalibration.fit("sigmoid", fitted_on, probabilities).apply(probabilities)
+    found = Calibration.fit("sigmoid", fitted_on, probabilities).apply(probabilities)
     rounding = 0 if targets_like == "right" else 1e-4
     assert roc_auc_score(targets, found) == pytest.approx(roc_auc_score(targets, probabilities), abs=rounding)
 
@@ -140,22 +140,22 @@ def test_sigmoid_keeps_the_auc(targets_like):
 )
 def test_the_edges_are_finite_and_certain_of_nothing(kind, targets, probabilities):
     probabilities = np.array(probabilities, np.float32)
-    found = Recalibration.fit(kind, np.array(targets), probabilities)
+    found = Calibration.fit(kind, np.array(targets), probabilities)
     json.dumps(asdict(found), allow_nan=False)
     assert ((found.apply(probabilities) > 0) & (found.apply(probabilities) < 1)).all()
 
 
 def test_a_single_purchase_that_was_called_impossible_does_not_level_the_line():
     targets, probabilities = spoiled(500)
-    before = Recalibration.fit("sigmoid", targets, probabilities).slope
-    after = Recalibration.fit("sigmoid", np.append(targets, 1), np.append(probabilities, np.float32(0))).slope
+    before = Calibration.fit("sigmoid", targets, probabilities).slope
+    after = Calibration.fit("sigmoid", np.append(targets, 1), np.append(probabilities, np.float32(0))).slope
     assert before > after > 0.6 * before
 
 
 def test_a_constant_becomes_the_rate():
     targets, probabilities = np.repeat([0, 1], [900, 100]), np.full(1000, 0.3, np.float32)
     for kind in ("sigmoid", "isotonic"):
-        found = Recalibration.fit(kind, targets, probabilities).apply(probabilities)
+        found = Calibration.fit(kind, targets, probabilities).apply(probabilities)
         # Platt's targets draw it a little to the middle.
         np.testing.assert_allclose(found, 0.1, atol=0.002)
 
@@ -163,9 +163,9 @@ def test_a_constant_becomes_the_rate():
 @pytest.mark.parametrize("kind", KINDS)
 def test_from_a_file_it_gives_the_same_bits(kind, tmp_path):
     _, probabilities = spoiled(3000, seed=7)
-    before = Recalibration.fit(kind, *spoiled(3000))
+    before = Calibration.fit(kind, *spoiled(3000))
     (tmp_path / "recalibration.json").write_text(json.dumps(asdict(before)))
-    after = Recalibration(**json.loads((tmp_path / "recalibration.json").read_text()))
+    after = Calibration(**json.loads((tmp_path / "recalibration.json").read_text()))
     assert after == before and hash(after) == hash(before)
     assert after.apply(probabilities).tobytes() == before.apply(probabilities).tobytes()
     # Nor do the rows beside a row change it.
@@ -175,7 +175,7 @@ def test_from_a_file_it_gives_the_same_bits(kind, tmp_path):
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="no such recalibration: beta"):
-        Recalibration.fit("beta", *spoiled(10))
+        Calibration.fit("beta", *spoiled(10))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -187,7 +187,7 @@ def test_the_threshold_has_the_highest_f1_of_all(seed, digits):
     reached = {value: f1_score(targets, probabilities >= value) for value in np.unique(probabilities)}
     # The least value of several as good ones.
     value = min(value for value in reached if reached[value] == max(reached.values()))
-    found = threshold(targets, probabilities)
+    found = best_threshold(targets, probabilities)
     assert type(found) is float
     decided = decide(probabilities, found)
     np.testing.assert_array_equal(decided, probabilities >= value)
@@ -199,7 +199,7 @@ def test_the_threshold_has_the_highest_f1_of_all(seed, digits):
 def test_of_thresholds_as_good_the_least_is_taken():
     # F1 is 2 of 3 with the first row, and 4 of 6 with the first four.
     targets, probabilities = np.array([1, 0, 0, 1, 0]), np.array([0.8, 0.6, 0.4, 0.2, 0.1])
-    assert threshold(targets, probabilities) == pytest.approx(0.15)
+    assert best_threshold(targets, probabilities) == pytest.approx(0.15)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -209,7 +209,7 @@ def test_a_threshold_tells_neighbours_apart(kind, step):
     low = kind(0.3) if not step else np.nextafter(kind(0.3), kind(1))
     high = np.nextafter(low, kind(1))
     probabilities = np.array([low, high, low, high], kind)
-    found = threshold(np.array([0, 1, 0, 1]), probabilities)
+    found = best_threshold(np.array([0, 1, 0, 1]), probabilities)
     assert float(low) < found <= float(high)
     assert decide(probabilities, found).tolist() == [False, True, False, True]
 
@@ -217,5 +217,5 @@ def test_a_threshold_tells_neighbours_apart(kind, step):
 @pytest.mark.parametrize(("value", "expected"), [(0.08, 0.04), (0.0, 0.0)])
 def test_where_all_rows_are_equal_all_are_decided(value, expected):
     probabilities = np.full(4, value)
-    assert threshold(np.array([0, 1, 0, 0]), probabilities) == expected
+    assert best_threshold(np.array([0, 1, 0, 0]), probabilities) == expected
     assert decide(probabilities, expected).all()

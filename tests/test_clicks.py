@@ -23,11 +23,11 @@ from click_oracle import (
     visits_of,
 )
 
-from stages.lib import engine
-from stages.lib.clicks import measure, normalise
-from stages.lib.features import ORDER, features
-from stages.lib.files import InputError
-from stages.lib.params import Clicks, Csv, Keys, Prepare
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import Clicks, Csv, Keys, Prepare
+from stages.lib.preparation.clicks import aggregate_sessions, normalize_events
+from stages.lib.preparation.engine import LOCAL, connect_duckdb, open_engine
+from stages.lib.preparation.features import ORDER, session_features
 from stages.prepare import from_clicks
 
 REFERENCE = Path(__file__).parents[2] / "shared/reference/session_columns.csv"
@@ -65,10 +65,10 @@ def settings(page_view=3, columns=OWN_NAMES, events=None, page_types=None):
 
 def lazily(log, clicks=None, sql="SELECT 1"):
     """The session table, not yet worked out, and the features left out by missing column."""
-    clicks, connection = clicks or settings(), engine.duckdb()
+    clicks, connection = clicks or settings(), connect_duckdb()
     connection.raw_sql(sql).fetchall()
-    events, missing = normalise(connection.create_table("log", rows_of(log)), clicks)
-    sessions, left_out = features(measure(events, clicks), missing, "Kauf")
+    events, missing = normalize_events(connection.create_table("log", rows_of(log)), clicks)
+    sessions, left_out = session_features(aggregate_sessions(events, clicks), missing, "Kauf")
     return sessions.order_by(ORDER), left_out
 
 
@@ -321,7 +321,7 @@ def test_times_may_be_written_in_many_ways(log, form):
 
 def read(log):
     """The events as the session table is made from them."""
-    events, _ = normalise(engine.duckdb().create_table("log", rows_of(log)), settings())
+    events, _ = normalize_events(connect_duckdb().create_table("log", rows_of(log)), settings())
     return events.to_pyarrow().to_pylist()
 
 
@@ -355,7 +355,7 @@ def test_the_columns_are_those_of_the_reference(table):
 def prepared(log, drop):
     prepare = Prepare(
         source="",
-        engine=engine.LOCAL,
+        engine=LOCAL,
         memory_limit=None,
         kind="clicks",
         target="Kauf",
@@ -369,7 +369,7 @@ def prepared(log, drop):
         csv=Csv(delimiter="auto", encoding="utf-8", cut_off="error"),
         clicks=settings(),
     )
-    with engine.start(Path("prepared.parquet")) as work:
+    with open_engine(Path("prepared.parquet")) as work:
         return from_clicks(work.local.create_table("log", rows_of(log).drop(["price"])), prepare, work)
 
 

@@ -17,8 +17,9 @@ from distributed import Client
 from joblib import delayed
 from project import Project
 
-from stages.lib import params, workers
-from stages.lib.files import InputError
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import load
+from stages.lib.tuning import workers
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -86,7 +87,7 @@ def start_cluster(tmp_path):
 
 def refusal(address: str, *calls) -> str:
     """The one line that a pool of workers at this address ends with, when it makes these calls."""
-    with pytest.raises(InputError) as refused, workers.pool(1, address) as pool:
+    with pytest.raises(InputError) as refused, workers.worker_pool(1, address) as pool:
         pool(calls)
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -120,7 +121,7 @@ def test_a_worker_is_killed_and_the_files_are_those_of_this_machine(start_cluste
     cluster = start_cluster(project.folder)
     cluster.add_worker(project.folder)
     cluster.add_worker(project.folder)
-    project.set_params(**changes, **{"grid_search.backend": cluster.address})
+    project.set_params(**changes, **{"runtime.backend": cluster.address})
     assert "up to date" in project.dvc("status", "grid_search")
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "grid_search"]
     with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, text=True) as stage:
@@ -141,11 +142,11 @@ def contents(project: Project, outputs: list) -> dict[Path, bytes]:
 def test_calls_are_made_by_the_workers_even_if_there_is_one_and_their_errors_come_back(start_cluster, monkeypatch):
     cluster = start_cluster()
     cluster.add_worker(ROOT)
-    with workers.pool(1, cluster.address) as pool:
+    with workers.worker_pool(1, cluster.address) as pool:
         (process,) = pool([delayed(os.getpgid)(0)])
         assert process == cluster.workers[0].pid
         with pytest.raises(InputError, match=re.escape("no.yaml: no such file")):
-            pool.by(0, delayed(params.load)("seed", path=Path("no.yaml")))
+            pool.by(0, delayed(load)("seed", path=Path("no.yaml")))
     with monkeypatch.context() as changed:
         changed.setattr(workers, "CODE", "edited")
         assert "a worker has loaded other code" in refusal(cluster.address, delayed(os.getpid)())

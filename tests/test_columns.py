@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 
-from stages.lib.table import Sessions
+from stages.lib.dataset.sessions import Sessions
 
 ROWS = 40
 BUYS = np.arange(ROWS) % 4 == 0
@@ -60,14 +60,14 @@ def test_declared_categories_are_text(prepared, name):
 
 def test_declared_numbers_are_numbers(prepared):
     values = repeated("1", "2", "?")
-    settings = {"prepare.numbers": ["x"], "prepare.missing": ["?"]}
+    settings = {"prepare.numeric": ["x"], "prepare.na_values": ["?"]}
     assert prepared(frame(x=values), **settings).table["x"].to_pylist() == repeated(1, 2, None)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_declared_markers_are_missing_values(prepared, name):
     table = frame(x=repeated("a", "unknown", "b", " ? "), n=repeated("1", "?", "2"))
-    sessions = prepared(table, name, **{"prepare.missing": ["unknown", "?"]})
+    sessions = prepared(table, name, **{"prepare.na_values": ["unknown", "?"]})
     assert sessions.table["x"].to_pylist() == repeated("a", None, "b", None)
     assert sessions.table["n"].to_pylist() == repeated(1, None, 2)
 
@@ -200,12 +200,12 @@ def test_words_of_one_class_may_differ(prepared):
 )
 def test_a_declared_value_is_the_positive_class(prepared, values, positive):
     words = pd.Series(repeated(*values))
-    sessions = prepared(frame().assign(buys=words), **{"prepare.positive": positive})
+    sessions = prepared(frame().assign(buys=words), **{"prepare.positive_class": positive})
     assert sessions.column("target").tolist() == (words == values[1]).astype(int).tolist()
 
 
 def test_a_declared_value_fits_a_column_of_booleans(prepared):
-    sessions = prepared(frame().assign(buys=BUYS), "a.parquet", **{"prepare.positive": True})
+    sessions = prepared(frame().assign(buys=BUYS), "a.parquet", **{"prepare.positive_class": True})
     assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
 
 
@@ -307,7 +307,7 @@ MOMENTS = ["2024-05-01 13:45:00.25", "1969-12-31 18:00:00", None]
     ],
     ids=str,
 )
-@pytest.mark.parametrize("settings", [{}, {"prepare.dates": ["x"]}, {"prepare.numbers": ["x"]}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"prepare.dates": ["x"]}, {"prepare.numeric": ["x"]}], ids=str)
 def test_a_typed_date_is_the_days_since_1970_in_utc(prepared, type_, days, settings):
     moments = pa.array(pd.to_datetime(pd.Series(repeated(*MOMENTS)), format="ISO8601"))
     file = io.BytesIO()
@@ -367,14 +367,14 @@ def test_nothing_is_said_of_a_declared_column_of_dates_alone(prepare):
 
 def test_markers_of_missing_values_are_missing_dates(prepared):
     sessions = prepared(
-        frame(x=repeated("2024-05-01", "NA", "0000-00-00")), **{"prepare.missing": ["NA", "0000-00-00"]}
+        frame(x=repeated("2024-05-01", "NA", "0000-00-00")), **{"prepare.na_values": ["NA", "0000-00-00"]}
     )
     assert sessions.table["x"].to_pylist() == repeated(19844.0, None, None)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params, zone):
-    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     # The clocks of New York skip the hour after two.
     texts = repeated("2024-03-10", "2024-03-10T02:30:00", "2024-03-10T02:30:00+02:00")
     typed = pd.Series(repeated(pd.Timestamp("2024-03-10"), pd.Timestamp("2024-03-10 02:30")))

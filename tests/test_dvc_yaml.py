@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from stages.lib import params
+from stages.lib.common.params import Params
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -59,7 +59,7 @@ def tracked(section: str) -> set[str]:
     """The section, or all its keys but those that are not tracked."""
     if section not in NOT_TRACKED:
         return {section}
-    keys = params.Params.model_fields[section].annotation.model_fields
+    keys = Params.model_fields[section].annotation.model_fields
     return {f"{section}.{key}" for key in keys.keys() - NOT_TRACKED[section]}
 
 
@@ -140,4 +140,4 @@ def test_committed_metrics_are_those_of_the_lock():
 
 def test_params_of_every_section_are_read_by_some_stage():
     read = {key.split(".")[0] for stage in STAGES.values() for key in stage.get("params", [])}
-    assert read == set(params.Params.model_fields)
+    assert read == set(Params.model_fields)

@@ -14,8 +14,10 @@ from project import ROOT
 from test_clicks import rows_of
 from test_own_data import REAL, SHARED
 
-from stages.lib import engine, files, sessions
-from stages.lib.params import LEAST_MEMORY
+from stages.lib.common.files import scratch_folder, scratch_path
+from stages.lib.common.params import LEAST_MEMORY
+from stages.lib.preparation import engine
+from stages.lib.preparation import partitions as sessions
 
 SAMPLE = SHARED / "rees46_2019_oct_sample.csv"
 OF_SAMPLE = REAL[SAMPLE.name][0]
@@ -58,19 +60,19 @@ def in_a_process(*arguments: str) -> str:
 
 
 def test_threads_memory_and_parts_change_no_byte(prepare, log, monkeypatch):
-    connect, cut, parts = engine.duckdb, sessions.cut, []
+    connect, cut, parts = engine.connect_duckdb, sessions.cut, []
     monkeypatch.setattr(sessions, "cut", lambda events, count, work: parts.append(count) or cut(events, count, work))
     monkeypatch.setattr(engine, "duckdb", lambda **settings: connect(threads=1, **settings))
     expected = prepare(log)
     monkeypatch.setattr(engine, "duckdb", lambda **settings: connect(threads=2, **settings))
     monkeypatch.setattr(sessions, "EVENT", 200_000)
-    assert prepare(log, **{"prepare.memory_limit": "500MB"}) == expected
+    assert prepare(log, **{"runtime.memory_limit": "500MB"}) == expected
     assert parts[0] == 1 < parts[1]
 
 
 def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch):
     monkeypatch.setattr(engine, "SHARE", 0.1)  # some 30 MB
-    with engine.start(OUTPUT, memory_limit=LEAST_MEMORY) as work:
+    with engine.open_engine(OUTPUT, memory_limit=LEAST_MEMORY) as work:
         rows = 2 * work.memory // 32
         work.local.raw_sql(f"CREATE TABLE t AS SELECT md5(range::text) AS a FROM range({rows})")
         assert any(work.folder.glob("spilled/*"))
@@ -80,7 +82,7 @@ def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process' peak is read from Linux' /proc")
 def test_the_whole_process_stays_within_the_limit(run_stage, write_params):
-    write_params(**{"prepare.memory_limit": "550MB"})
+    write_params(**{"runtime.memory_limit": "550MB"})
     assert run_stage("simulate", "shop.parquet").code == 0
     program = (
         "import runpy, sys\n"
@@ -94,8 +96,8 @@ def test_the_whole_process_stays_within_the_limit(run_stage, write_params):
 
 def test_too_little_memory_is_an_error_that_says_what_to_set(run_stage, write_params, log, monkeypatch):
     monkeypatch.setattr(engine, "SHARE", 0.02)
-    write_params(**{"prepare.memory_limit": "500MB"})
-    assert "raise prepare.memory_limit" in run_stage("prepare", log, OUTPUT).error
+    write_params(**{"runtime.memory_limit": "500MB"})
+    assert "raise runtime.memory_limit" in run_stage("prepare", log, OUTPUT).error
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -111,7 +113,7 @@ def test_progress_is_shown_on_a_terminal_only(run_stage, write_params, log, monk
 
 
 def test_the_scratch_folder_is_gone_in_the_end(prepare, log):
-    scratch = files.scratch_of(OUTPUT)
+    scratch = scratch_path(OUTPUT)
     (scratch / "spilled").mkdir(parents=True)  # as a killed process leaves it
     (scratch / "spilled/old").touch()
     prepare(log)
@@ -120,7 +122,7 @@ def test_the_scratch_folder_is_gone_in_the_end(prepare, log):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_the_scratch_folder_is_gone_after_a_failure(project, error):
-    with pytest.raises(error), files.scratch(OUTPUT) as folder:
+    with pytest.raises(error), scratch_folder(OUTPUT) as folder:
         (folder / "rows").touch()
         raise error
     assert [*project.iterdir()] == []
@@ -129,7 +131,7 @@ def test_the_scratch_folder_is_gone_after_a_failure(project, error):
 def test_the_engine_and_its_memory_make_no_stage_stale():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     params = {param for stage in stages.values() for param in stage.get("params", [])}
-    assert not {"prepare", "prepare.engine", "prepare.memory_limit"} & params
+    assert not {"prepare", "runtime.engine", "runtime.memory_limit"} & params
 
 
 # Other engines ------------------------------------------------------
@@ -137,25 +139,25 @@ def test_the_engine_and_its_memory_make_no_stage_stale():
 
 def test_spark_that_is_not_installed_is_an_error_that_says_what_to_install(run_stage, write_params, log, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
-    write_params(**{"prepare.engine": "pyspark://"})
+    write_params(**{"runtime.engine": "pyspark://"})
     error = run_stage("prepare", log, OUTPUT).error
-    assert error.endswith("prepare.engine: pyspark:// is not installed: pip install -r requirements-cluster.txt")
+    assert error.endswith("runtime.engine: pyspark:// is not installed: pip install -r requirements-cluster.txt")
 
 
 def test_an_engine_that_nobody_knows_is_an_error_without_the_password_in_its_address(run_stage, write_params, log):
-    write_params(**{"prepare.engine": "nonesuch://me:secret@host"})
+    write_params(**{"runtime.engine": "nonesuch://me:secret@host"})
     error = run_stage("prepare", log, OUTPUT).error
-    assert "prepare.engine: nonesuch://" in error and "secret" not in error
+    assert "runtime.engine: nonesuch://" in error and "secret" not in error
 
 
 def test_an_engine_that_reads_no_parquet_is_an_error(run_stage, write_params, log):
-    write_params(**{"prepare.engine": "sqlite://"})
+    write_params(**{"runtime.engine": "sqlite://"})
     error = run_stage("prepare", log, OUTPUT).error
-    assert "prepare.engine: sqlite://" in error
+    assert "runtime.engine: sqlite://" in error
 
 
 def test_another_duckdb_gives_the_same_bytes(prepare, log):
-    assert prepare(log, **{"prepare.engine": "duckdb://other.duckdb"}) == prepare(log)
+    assert prepare(log, **{"runtime.engine": "duckdb://other.duckdb"}) == prepare(log)
 
 
 @pytest.mark.slow
@@ -165,12 +167,12 @@ def test_a_spark_cluster_gives_the_same_bytes(log, prepare, write_params, run_st
     if log == "REES46" and not SAMPLE.is_file():
         pytest.skip("the sample is not here: no folder shared beside the checkout")
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    changes, path = (OF_SAMPLE, SAMPLE) if log == "REES46" else ({"prepare.clicks.page_view": 3}, Path("shop.parquet"))
+    changes, path = (OF_SAMPLE, SAMPLE) if log == "REES46" else ({"prepare.clicks.score_at_view": 3}, Path("shop.parquet"))
     write_params()
     if log == "default":
         assert run_stage("simulate", path).code == 0
     expected = prepare(path, **changes)
     # In a process of its own, which takes its JVM with it
-    write_params(**changes, **{"prepare.engine": CLUSTER})
+    write_params(**changes, **{"runtime.engine": CLUSTER})
     in_a_process("-m", "stages.prepare", str(path), "spark.parquet")
     assert Path("spark.parquet").read_bytes() == expected

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import as_sessions, sessions_frame
 
-from stages.lib import table
-from stages.lib.facts import facts, fingerprint
-from stages.lib.splitting import hold_out
-from stages.lib.table import Sessions
+from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
+from stages.lib.dataset.splits import train_test_split
+from stages.lib.profiling.summary import fingerprint, summarize
 
 PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json", "data.json")
 FRAME = sessions_frame().assign(day=[date(2020, 1, 31) - timedelta(days=row % 31) for row in range(120)])
@@ -24,11 +23,11 @@ def sessions(frame: pd.DataFrame = FRAME, **roles: str) -> Sessions:
 
 
 def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage, write_params):
-    write_params(**{"split.by": "time", "train_base.encoding.rare_share": 0.0, "split.leak_limit": 0.99})
-    table.write(Path(PATHS[0]), sessions())
+    write_params(**{"split.strategy": "temporal", "train_base.encoding.min_frequency": 0.0, "split.leakage_auc": 0.99})
+    write_sessions(Path(PATHS[0]), sessions())
     ran = run_stage("split", *PATHS)
     assert ran.code == 0, ran.err
-    stay, held = hold_out(sessions(), "time", 0.2, seed=42)
+    stay, held = train_test_split(sessions(), "time", 0.2, seed=42)
     assert json.loads(Path("data.json").read_text()) == {
         "rows": 120,
         "purchases": 30,
@@ -57,16 +56,16 @@ def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage, write_para
     ids=["a moment", "with a zone", "a number", "a text"],
 )
 def test_the_first_and_the_last_time_are_said_where_they_are_dates(time, first):
-    said = facts(sessions(sessions_frame().assign(day=time)))
+    said = summarize(sessions(sessions_frame().assign(day=time)))
     assert (said.get("first"), said.get("last")) == (first, first)
-    assert not {"first", "last"} & {*facts(sessions(sessions_frame()))}
+    assert not {"first", "last"} & {*summarize(sessions(sessions_frame()))}
 
 
 def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path):
     rows = sessions()
     for size, codec in ((7, "snappy"), (120, "zstd")):
         pq.write_table(rows.table, tmp_path / "a.parquet", row_group_size=size, compression=codec)
-        assert fingerprint(table.read(tmp_path / "a.parquet")) == fingerprint(rows)
+        assert fingerprint(read_sessions(tmp_path / "a.parquet")) == fingerprint(rows)
     assert fingerprint(rows.take(np.arange(120))) == fingerprint(rows)
     assert len(fingerprint(rows)) == 16 and int(fingerprint(rows), 16)
 

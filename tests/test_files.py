@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stages.lib import table
-from stages.lib.files import replacing, write_json
+from stages.lib.common.files import atomic_write, write_json
+from stages.lib.dataset import sessions as table
 
 KINDS = ("nothing", "file", "folder")
 
@@ -30,7 +30,7 @@ def found(path: Path) -> tuple[str, str]:
 def test_files_and_folders_replace_each_other(tmp_path, earlier, later):
     path = tmp_path / "place.txt"
     put(path, earlier, "old")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         put(temporary, later, "new")
     assert found(path) == (later, "new")
     assert [*tmp_path.iterdir()] == [path]
@@ -42,7 +42,7 @@ def test_files_and_folders_replace_each_other(tmp_path, earlier, later):
 def test_a_block_that_fails_leaves_what_was_there(tmp_path, earlier, later, error):
     path = tmp_path / "place.txt"
     put(path, earlier, "old")
-    with pytest.raises(error), replacing(path) as temporary:
+    with pytest.raises(error), atomic_write(path) as temporary:
         put(temporary, later, "new")
         raise error
     assert found(path) == (earlier, "old" * (earlier != "nothing"))
@@ -52,7 +52,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path, earlier, later, erro
 def test_a_block_that_writes_nothing_leaves_the_file(tmp_path):
     path = tmp_path / "place.txt"
     put(path, "file", "old")
-    with pytest.raises(FileNotFoundError), replacing(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert found(path) == ("file", "old")
 
@@ -61,7 +61,7 @@ def test_a_block_that_writes_nothing_leaves_the_file(tmp_path):
 def test_the_old_one_stands_until_the_new_one_is_done(tmp_path, kind):
     path = tmp_path / "place"
     put(path, kind, "old")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         put(temporary, kind, "new")
         assert found(path) == (kind, "old")
 
@@ -69,10 +69,10 @@ def test_the_old_one_stands_until_the_new_one_is_done(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_a_killed_process_left_does_not_get_in_the_way(tmp_path, kind):
     path = tmp_path / "place"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         put(temporary, "file", "new")
     put(temporary, kind, "half")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         assert not temporary.exists()
         put(temporary, "file", "newer")
     assert found(path) == ("file", "newer")
@@ -84,14 +84,14 @@ def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path, kind):
     path, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
     put(elsewhere, kind, "old")
     path.symlink_to(elsewhere)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         put(temporary, kind, "new")
     assert not path.is_symlink()
     assert (found(path), found(elsewhere)) == ((kind, "new"), (kind, "old"))
 
 
 def test_the_place_to_write_has_the_same_ending_and_is_made_a_folder_for(tmp_path):
-    with replacing(tmp_path / "a" / "b" / "rows.parquet") as temporary:
+    with atomic_write(tmp_path / "a" / "b" / "rows.parquet") as temporary:
         assert temporary.suffix == ".parquet"
         assert temporary.parent == tmp_path / "a" / "b"
         temporary.touch()
@@ -130,7 +130,7 @@ def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch
     for sizes in ([25], [1] * 25, [10, 10, 5], [3, 0, 22], [0, 25]):
         path = tmp_path / "rows.parquet"
         assert table.write_batches(path, schema, batches(*sizes)) == 25
-        assert table.read(path).table["n"].to_pylist() == [*range(25)]
+        assert table.read_sessions(path).table["n"].to_pylist() == [*range(25)]
         contents.add(path.read_bytes())
     assert len(contents) == 1
 
@@ -139,7 +139,7 @@ def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch
 def test_a_table_without_rows_can_be_written(tmp_path, sizes):
     path = tmp_path / "rows.parquet"
     assert table.write_batches(path, table.with_roles(pa.schema({"n": pa.int64()}), {}), batches(*sizes)) == 0
-    assert len(table.read(path)) == 0
+    assert len(table.read_sessions(path)) == 0
 
 
 def test_batches_that_fail_leave_the_earlier_table(tmp_path):

@@ -15,10 +15,13 @@ from conftest import ROOT, as_sessions, sessions_frame, standard
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import TargetEncoder
 
-from stages.lib import encoding, leaks, params, resampling, table
-from stages.lib.leaks import alone, duplicates
-from stages.lib.splitting import hold_out
-from stages.lib.validation import cross_validate
+from stages.lib.common.params import load
+from stages.lib.dataset.sessions import read_sessions, write_sessions
+from stages.lib.dataset.splits import train_test_split
+from stages.lib.modeling.cross_validation import cross_validate
+from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.oversampling import oversample
+from stages.lib.profiling.leakage import FOLDS, PRIOR_ROWS, _folds, count_duplicates, univariate_auc
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -28,7 +31,7 @@ PREPARED = "data/prepared/sessions.parquet"
 
 
 def reached(values, targets) -> float:
-    return alone(pd.DataFrame({"column": values}), np.asarray(targets))["column"]
+    return univariate_auc(pd.DataFrame({"column": values}), np.asarray(targets))["column"]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -54,10 +57,10 @@ def test_a_category_reaches_what_scikit_learn_s_encoding_fitted_on_other_folds_d
     random = np.random.default_rng(seed)
     levels = random.geometric(0.1, 1000).astype(str)
     targets = (random.random(1000) < random.choice([0.1, 0.2, 0.4], 99)[levels.astype(int)]).astype(int)
-    folds, won, pairs = leaks._folds(targets), 0, 0
-    for fold in range(leaks.FOLDS):
+    folds, won, pairs = _folds(targets), 0, 0
+    for fold in range(FOLDS):
         own = folds == fold
-        encoder = TargetEncoder(smooth=leaks.PRIOR_ROWS).fit(levels[~own, None], targets[~own])
+        encoder = TargetEncoder(smooth=PRIOR_ROWS).fit(levels[~own, None], targets[~own])
         weight = targets[own].sum() * (1 - targets[own]).sum()
         won += weight * roc_auc_score(targets[own], encoder.transform(levels[own, None])[:, 0])
         pairs += weight
@@ -66,10 +69,10 @@ def test_a_category_reaches_what_scikit_learn_s_encoding_fitted_on_other_folds_d
 
 def test_folds_are_of_one_size_and_one_rate():
     targets = (np.random.default_rng(0).random(1003) < 0.1).astype(int)
-    folds = leaks._folds(targets)
+    folds = _folds(targets)
     for label in (0, 1):
-        assert np.ptp(np.bincount(folds[targets == label], minlength=leaks.FOLDS)) <= 1
-    assert (leaks._folds(targets) == folds).all()
+        assert np.ptp(np.bincount(folds[targets == label], minlength=FOLDS)) <= 1
+    assert (_folds(targets) == folds).all()
 
 
 @pytest.mark.parametrize("rows_a_level", [1, 2, 3, 10, 2000])
@@ -89,7 +92,13 @@ def test_a_category_tells_by_its_missing_values_too():
 def test_columns_that_say_nothing_or_all():
     targets = np.arange(90) % 3 == 0
     frame = pd.DataFrame({"same": 7, "none": np.nan, "one": "a", "less": -1.0 * targets, "more": 2 * targets})
-    assert alone(frame, targets.astype(int)).to_dict() == {"same": 0.5, "none": 0.5, "one": 0.5, "less": 1, "more": 1}
+    assert univariate_auc(frame, targets.astype(int)).to_dict() == {
+        "same": 0.5,
+        "none": 0.5,
+        "one": 0.5,
+        "less": 1,
+        "more": 1,
+    }
     assert reached(list("ab" * 45), np.arange(90) == 0) == 0.5  # with one purchase there are no others to judge it by
 
 
@@ -117,13 +126,13 @@ def test_duplicates_are_the_test_rows_that_equal_any_training_row():
     expected = sum(tuple(row) in known for row in test.replace({np.nan: None}).itertuples(index=False))
     assert 20 < expected < 240
     # A column of whole numbers is one of floats on the side where a value is missing.
-    assert duplicates(train.astype({"whole": float}), test) == duplicates(train, test) == expected
+    assert count_duplicates(train.astype({"whole": float}), test) == count_duplicates(train, test) == expected
 
 
 def test_test_rows_that_stand_among_the_training_rows_are_counted_and_said(run_stage, write_params):
     write_params()
     frame = sessions_frame(200).assign(place=range(200))
-    stay, held = hold_out(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
+    stay, held = train_test_split(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
     said = "of the test rows equal a training row in all features and the target"
     assert said not in split(run_stage, frame).out and data()["duplicates_across"] == 0
     bought, not_bought = held[frame.buys[held] == 1], held[frame.buys[held] == 0]
@@ -133,7 +142,7 @@ def test_test_rows_that_stand_among_the_training_rows_are_counted_and_said(run_s
 
 
 def split(run_stage, frame: pd.DataFrame, **roles: str):
-    table.write(Path(PREPARED), as_sessions(frame, buys="target", **roles))
+    write_sessions(Path(PREPARED), as_sessions(frame, buys="target", **roles))
     return run(run_stage, "split")
 
 
@@ -195,7 +204,7 @@ def shop(run_stage, write_params, sessions: int) -> pd.DataFrame:
 def prepared(run_stage, source: str | Path) -> pd.DataFrame:
     ran = run_stage("prepare", source, PREPARED)
     assert ran.code == 0, ran.err
-    return table.read(Path(PREPARED)).table.to_pandas()
+    return read_sessions(Path(PREPARED)).table.to_pandas()
 
 
 # Events after the scored page view --------------------------------
@@ -261,13 +270,13 @@ SMALL = {
     "train_base.network.layers": [6],
     "train_base.training.epochs": 2,
     "train_base.training.learning_rate": 0.01,
-    "train_base.validation_share": 0.2,
+    "train_base.validation_split": 0.2,
     "grid_search.grid": {"learning_rate": [0.003, 0.03]},
     "grid_search.folds": 2,
     "validation.folds": 2,
-    "validation.recalibrate": "isotonic",
+    "validation.calibration": "isotonic",
     "train_strong.network.layers": [6],
-    "train_strong.network.members": 2,
+    "train_strong.network.ensemble_size": 2,
     "train_reference.trees.max_iter": 5,
 }
 
@@ -309,7 +318,7 @@ def poisoned(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 def test_absurd_test_rows_change_predictions_and_nothing_that_was_fitted(run_stage, write_params, in_one_process):
     write_params(**SMALL)
     frame = sessions_frame(300).assign(id=range(300))
-    _, held = hold_out(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
+    _, held = train_test_split(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
     made, predicted, suspects = [], [], []
     for rows in (frame, poisoned(frame, held)):
         split(run_stage, rows, id="key")
@@ -340,7 +349,7 @@ def test_from_shuffled_targets_nothing_is_learnt(run_stage, write_params):
     for rows in (frame, shuffled):
         split(run_stage, rows)
         run(run_stage, "train_base")
-        targets = table.read(Path("data/split/test_targets.parquet")).column("target").to_numpy()
+        targets = read_sessions(Path("data/split/test_targets.parquet")).column("target").to_numpy()
         aucs.append(roc_auc_score(targets, predictions()["data/predictions/base.parquet"]["probability"].to_numpy()))
     assert aucs[0] > 0.5 + 5 * chance(targets)
     assert abs(aucs[1] - 0.5) < 1.96 * chance(targets)
@@ -349,25 +358,25 @@ def test_from_shuffled_targets_nothing_is_learnt(run_stage, write_params):
 # Made-up rows -----------------------------------------------------
 
 
-def places(rows: np.ndarray, encoder: encoding.Encoder) -> np.ndarray:
+def places(rows: np.ndarray, encoder: Encoder) -> np.ndarray:
     """The first column, a place among all rows, back from codes or inputs; between two places for a made-up row."""
     return np.round(rows[:, 0] * encoder.numbers[0].scale + encoder.numbers[0].mean, 2)
 
 
 @pytest.mark.parametrize("by", ["target", "visitor"])
 def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, monkeypatch):
-    from stages.lib import model
+    from stages.lib.modeling import model
 
     frame = sessions_frame(200)
     frame.insert(0, "place", np.random.default_rng(0).permutation(200))
     frame["visitor"] = frame.place % 60
     sessions = as_sessions(frame, buys="target", visitor="visitor")
-    base, smote = params.load("train_base", "smote_train", path=ROOT / "params.yaml")
-    base = base.at({"layers": [3], "epochs": 1}).model_copy(update={"validation_share": 0.25})
+    base, smote = load("train_base", "smote_train", path=ROOT / "params.yaml")
+    base = base.with_point({"layers": [3], "epochs": 1}).model_copy(update={"validation_split": 0.25})
     given, fits = [], []
 
     def resample(features, targets, encoder, repeat):
-        made = resampling.resample(features, targets, encoder, repeat, settings=smote)
+        made = oversample(features, targets, encoder, repeat, settings=smote)
         given.append((encoder, features["place"], made[0]))
         return made
 
@@ -377,10 +386,10 @@ def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, m
 
     original = model.fit
     monkeypatch.setattr(model, "fit", fit)
-    model.train(sessions, encoding.fit(sessions.features, standard()), base, by, 1, resample)
+    model.train_model(sessions, fit_encoder(sessions.features, standard()), base, by, 1, resample)
     parts = []
     cross_validate(
-        lambda rows, fitted: model.train(rows, fitted, base, by, 1, resample)[0],
+        lambda rows, fitted: model.train_model(rows, fitted, base, by, 1, resample)[0],
         sessions,
         standard(),
         by,

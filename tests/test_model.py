@@ -9,18 +9,19 @@ import pandas as pd
 import pytest
 from conftest import as_sessions, sessions_frame, standard
 
-from stages.lib import encoding, network, params
-from stages.lib.backend import keras
-from stages.lib.calibration import Recalibration
-from stages.lib.decision import Decision
-from stages.lib.files import InputError
-from stages.lib.model import Model, train
-from stages.lib.params import Network
-from stages.lib.schema import Schema
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import ModelConfig, Network, load
+from stages.lib.dataset.schema import Schema
+from stages.lib.modeling.backend import keras
+from stages.lib.modeling.calibration import Calibration
+from stages.lib.modeling.decision import Decision
+from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.model import Model, train_model
+from stages.lib.modeling.network import build_network, mean_of_members, save_network
 
 STUDY = Network(layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal", members=1)
 
-SCHEMA = Schema.read(as_sessions(sessions_frame(8), buys="target").table.schema)
+SCHEMA = Schema.from_arrow(as_sessions(sessions_frame(8), buys="target").table.schema)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def changed(**values) -> Network:
 
 
 def test_the_study_s_network():
-    built = network.build(STUDY, inputs=125, seed=42)
+    built = build_network(STUDY, inputs=125, seed=42)
     dense = [layer for layer in built.layers if isinstance(layer, keras.layers.Dense)]
     assert [layer.units for layer in dense] == [80, 40, 10, 1]
     assert [layer.activation.__name__ for layer in dense] == ["relu", "relu", "relu", "sigmoid"]
@@ -46,12 +47,12 @@ def test_the_study_s_network():
 
 
 def test_the_seed_and_nothing_else_sets_the_first_weights():
-    weights = [network.build(STUDY, 125, seed).get_weights()[0] for seed in (42, 42, 43)]
+    weights = [build_network(STUDY, 125, seed).get_weights()[0] for seed in (42, 42, 43)]
     assert (weights[0] == weights[1]).all() and (weights[0] != weights[2]).any()
 
 
 def test_every_param_of_the_network_counts():
-    built = network.build(
+    built = build_network(
         changed(layers=[3, 2], activation="tanh", l2=0.0, dropout=0.25, initializer="he_uniform"), 5, 1
     )
     kinds = [type(layer).__name__ for layer in built.layers]
@@ -62,42 +63,42 @@ def test_every_param_of_the_network_counts():
 
 @pytest.mark.parametrize("initializer", ["zeros", "orthogonal", "lecun_normal", "random_uniform"])
 def test_initializers_with_and_without_a_seed(initializer):
-    network.build(changed(initializer=initializer), 5, 1)
+    build_network(changed(initializer=initializer), 5, 1)
 
 
 @pytest.mark.parametrize("key", ["activation", "initializer"])
 def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key):
     with pytest.raises(InputError, match=f"^params.yaml: network.{key}: Keras knows no 'nonsense'$"):
-        network.build(changed(**{key: "nonsense"}), 5, 1)
+        build_network(changed(**{key: "nonsense"}), 5, 1)
 
 
-@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
 def test_the_same_network_is_the_same_file(members, tmp_path):
     shape = changed(dropout=0.1, members=members)
     for name, seed in (("one.keras", 42), ("two.keras", 42), ("other.keras", 43)):
-        network.save(network.averaged(network.build(shape, 125, seed)), tmp_path / name)
+        save_network(mean_of_members(build_network(shape, 125, seed)), tmp_path / name)
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
     assert (tmp_path / "one.keras").read_bytes() != (tmp_path / "other.keras").read_bytes()
 
 
 def test_members_start_as_networks_of_their_own():
     shape = changed(layers=[6, 4], dropout=0.1, members=2)
-    together = network.build(shape, 5, 42)
-    assert together.output_shape == (None, 2) and network.averaged(together).output_shape == (None, 1)
+    together = build_network(shape, 5, 42)
+    assert together.output_shape == (None, 2) and mean_of_members(together).output_shape == (None, 1)
     for member in range(2):
-        alone = network.build(changed(layers=[6, 4], dropout=0.1), 5, 42 + member)
+        alone = build_network(changed(layers=[6, 4], dropout=0.1), 5, 42 + member)
         kernels = [weight for weight in alone.get_weights() if weight.ndim == 2]
         members = [weight[member] for weight in together.get_weights() if weight.ndim == 3]
         for one, other in zip(kernels, members, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
 def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path, features):
-    encoder = encoding.fit(features, standard(numbers="quantile", bins=4))
-    built = network.build(changed(members=members), len(encoder.names), 42)
-    model = Model(network.averaged(built), encoder)
-    model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Recalibration(), 0.5), SCHEMA)
+    encoder = fit_encoder(features, standard(numbers="quantile", bins=4))
+    built = build_network(changed(members=members), len(encoder.names), 42)
+    model = Model(mean_of_members(built), encoder)
+    model.save(tmp_path / "model", {"loss": [0.5, 0.25]}, Decision(Calibration(), 0.5), SCHEMA)
     features.to_parquet(tmp_path / "features.parquet")
     program = """
 import sys, numpy, pandas
@@ -113,28 +114,28 @@ numpy.save(folder / "p.npy", Model.load(folder / "model").predict(features))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("ensemble_size", [1, 3])
 @pytest.mark.parametrize("numbers", ["standard", "quantile"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_every_combination_of_a_recipe_trains_stops_early_and_is_saved_as_the_same_bytes(
     members, numbers, optimizer, tmp_path
 ):
     sessions = as_sessions(sessions_frame(400), buys="target")
-    (recipe,) = params.load("train_strong", path=Path(__file__).parents[1] / "params.yaml")
-    changes = {"members": members, "numbers": numbers, "bins": 4, "optimizer": optimizer, "weight_decay": 0.1}
+    (recipe,) = load("train_strong", path=Path(__file__).parents[1] / "params.yaml")
+    changes = {"ensemble_size": members, "numbers": numbers, "bins": 4, "optimizer": optimizer, "weight_decay": 0.1}
     changes |= {
         "layers": [8],
         "patience": 1,
-        "class_weights": "balanced",
+        "class_weight": "balanced",
         "epochs": 60,
         "batch_size": 32,
         "learning_rate": 0.05,
     }
-    recipe = params.Recipe.model_validate(recipe.model_dump() | {"validation_share": 0.2}).at(changes)
-    encoder = encoding.fit(sessions.features, recipe.encoding)
+    recipe = ModelConfig.model_validate(recipe.model_dump() | {"validation_split": 0.2}).with_point(changes)
+    encoder = fit_encoder(sessions.features, recipe.encoding)
     for name in ("one", "two"):
-        trained, history = train(sessions, encoder, recipe, "target", seed=1)
-        trained.save(tmp_path / name, history, Decision(Recalibration(), 0.5), SCHEMA)
+        trained, history = train_model(sessions, encoder, recipe, "target", seed=1)
+        trained.save(tmp_path / name, history, Decision(Calibration(), 0.5), SCHEMA)
     assert len(history["val_loss"]) < 60 and history["val_auc"][-1] > 0.8
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()

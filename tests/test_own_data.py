@@ -28,10 +28,10 @@ pytestmark = [
 REAL = {
     "bank_full.csv": (
         {
-            "prepare.kind": "sessions",
+            "prepare.source_type": "sessions",
             "prepare.target": "y",
             "prepare.drop": ["duration"],
-            "prepare.missing": ["", "unknown"],
+            "prepare.na_values": ["", "unknown"],
         },
         {"rows": 9043, "purchases": 1058},
         0.70,
@@ -39,7 +39,7 @@ REAL = {
     "rees46_2019_oct_sample.csv": (
         {
             "prepare.target": "purchased",
-            "prepare.csv.cut_off": "drop",
+            "prepare.csv.truncated_last_line": "drop",
             "prepare.clicks.columns": {
                 "time": "event_time",
                 "visitor": "user_id",

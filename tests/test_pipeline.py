@@ -7,18 +7,18 @@ import pyarrow.parquet as pq
 import pytest
 from project import Project
 
-from stages.lib import table
+from stages.lib.dataset.sessions import read_sessions
 
 SMALL = {
     "simulate.sessions": 1500,
     "simulate.purchases": 150,
     "train_base.training.epochs": 2,
-    "train_strong.network.members": 2,
+    "train_strong.network.ensemble_size": 2,
     "grid_search.grid": {"learning_rate": [0.0001, 0.001], "batch_size": [64]},
     "grid_search.folds": 2,
     "validation.folds": 2,
-    "validation.recalibrate": "sigmoid",
-    "evaluate.repeats": 1,
+    "validation.calibration": "sigmoid",
+    "validation.extra_seeds": 1,
 }
 NETWORKS = ("base", "grid", "smote", "strong")
 MODELS = (*NETWORKS, "logistic", "trees")
@@ -54,7 +54,7 @@ def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
     for model in NETWORKS:
         threshold = json.loads(project.file(f"models/{model}/decision.json"))["threshold"]
         assert decisions[model]["threshold"] == pytest.approx(threshold, abs=1e-6)
-        predicted = table.read(project.folder / f"data/predictions/{model}.parquet")
+        predicted = read_sessions(project.folder / f"data/predictions/{model}.parquet")
         expected = predicted.column("probability").astype(float) >= threshold
         assert (predicted.column("decision") == expected).all()
 

@@ -79,9 +79,9 @@ def test_scoring(newcomer):
 def test_what_a_failed_stage_has_taken_away_comes_back(newcomer):
     names = ("models/smote/network.keras", "metrics/scores.json")
     before = [newcomer.file(name) for name in names]
-    newcomer.set_params(**TINY | {"smote_train.ratio": 2})
+    newcomer.set_params(**TINY | {"smote_train.sampling_strategy": 2})
     failed = newcomer.run("dvc", "repro")
-    assert failed.returncode != 0 and "smote_train.ratio: expected less than or equal to 1, got 2" in failed.stderr
+    assert failed.returncode != 0 and "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in failed.stderr
     assert not (newcomer.folder / names[0]).exists()
     (newcomer.folder / names[1]).unlink()
     for command in COMMANDS["Go on after a failure"]:

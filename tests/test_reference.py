@@ -7,8 +7,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from stages.lib import encoding, reference
-from stages.lib.params import Logistic, TrainReference, Trees
+from stages.lib.baselines import factories
+from stages.lib.common.params import Logistic, TrainReference, Trees
+from stages.lib.modeling.encoder import fit_encoder
 
 SETTINGS = TrainReference(logistic=Logistic(c=0.5), trees=Trees(learning_rate=0.2, max_iter=20, max_leaf_nodes=8))
 
@@ -16,12 +17,12 @@ SETTINGS = TrainReference(logistic=Logistic(c=0.5), trees=Trees(learning_rate=0.
 @pytest.fixture(scope="module")
 def fitted():
     sessions = as_sessions(sessions_frame(400), buys="target")
-    return sessions, encoding.fit(sessions.features, standard())
+    return sessions, fit_encoder(sessions.features, standard())
 
 
 def test_logistic_regression_takes_the_network_s_inputs(fitted):
     sessions, encoder = fitted
-    found = reference.recipes(SETTINGS, seed=1)["logistic"](sessions, encoder).predict(sessions.features)
+    found = factories(SETTINGS, seed=1)["logistic"](sessions, encoder).predict(sessions.features)
     inputs, targets = encoder.transform(sessions.features), sessions.column("target")
     theirs = LogisticRegression(C=0.5, max_iter=1000, tol=1e-8).fit(inputs, targets)
     np.testing.assert_allclose(found, theirs.predict_proba(inputs)[:, 1], atol=1e-3)
@@ -29,7 +30,7 @@ def test_logistic_regression_takes_the_network_s_inputs(fitted):
 
 def test_trees_take_a_category_as_one_column(fitted):
     sessions, encoder = fitted
-    trained = reference.recipes(SETTINGS, seed=1)["trees"](sessions, encoder)
+    trained = factories(SETTINGS, seed=1)["trees"](sessions, encoder)
     codes, targets = encoder.codes(sessions.features), sessions.column("target")
     assert trained.classifier.is_categorical_.tolist() == [
         False,
@@ -48,16 +49,16 @@ def test_a_category_of_too_many_levels_is_an_order_to_the_trees():
     frame = sessions_frame(600)
     frame["code"] = [f"code {number % 300}" for number in range(600)]
     sessions = as_sessions(frame, buys="target")
-    encoder = encoding.fit(sessions.features, standard())
-    trained = reference.recipes(SETTINGS, seed=1)["trees"](sessions, encoder)
+    encoder = fit_encoder(sessions.features, standard())
+    trained = factories(SETTINGS, seed=1)["trees"](sessions, encoder)
     assert trained.classifier.is_categorical_.tolist()[-2:] == [True, False]
 
 
 def test_repeats_are_other_seeds_and_the_same_seed_is_the_same_model(fitted):
     frame = sessions_frame(400)
     sessions = as_sessions(frame, buys="target")
-    encoder = encoding.fit(sessions.features, standard())
-    recipe = reference.recipes(SETTINGS, seed=1)["trees"]
+    encoder = fit_encoder(sessions.features, standard())
+    recipe = factories(SETTINGS, seed=1)["trees"]
     first, again = (recipe(sessions, encoder, repeat=0).predict(sessions.features) for _ in range(2))
     assert (first == again).all()
     assert recipe(sessions, encoder, repeat=1).classifier.random_state == 2

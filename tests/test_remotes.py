@@ -13,7 +13,7 @@ import yaml
 from project import TINY, Project
 from remotes import KINDS, Folder, Remote, address, damaged, gate, objects, runs, wrong
 
-VARIANT = TINY | {"smote_train.ratio": 0.8}
+VARIANT = TINY | {"smote_train.sampling_strategy": 0.8}
 STAGES = 10
 SOME = "data/split/train.parquet"
 READ = list(KINDS)

@@ -14,7 +14,18 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from stages.lib import plots, report
+from stages.lib.reporting import plots
+from stages.lib.reporting.report import (
+    NAMES,
+    NETWORKS,
+    _importances,
+    constant,
+    filled,
+    gather,
+    headline,
+    period,
+    references_in_words,
+)
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("base", "grid", "smote", "strong", "logistic", "trees")
@@ -74,7 +85,7 @@ def fabricate(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
             "lift": {"share": share[1:], "captured": captured[1:], "lift": captured[1:] / share[1:]},
             "reliability": {"predicted": share[:100:10], "observed": share[:100:10] ** 1.1, "rows": 1027},
         }
-        if name in report.NETWORKS:
+        if name in NETWORKS:
             tables["loss"] = {"epoch": range(1, 11), "loss": [1 / (1 + epoch) for epoch in range(10)]}
         for folder_name, columns in tables.items():
             write(folder / folder_name / f"{name}.csv", pd.DataFrame(columns))
@@ -114,8 +125,8 @@ def written(folder, run_stage):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> str:
     """The whole page, of a folder with everything in it."""
-    content = report.gather(fabricate(tmp_path_factory.mktemp("metrics")))
-    return report.filled("report.html.jinja", content | {"simulated": True, "params": "seed: 42  # <i>\n"})
+    content = gather(fabricate(tmp_path_factory.mktemp("metrics")))
+    return filled("report.html.jinja", content | {"simulated": True, "params": "seed: 42  # <i>\n"})
 
 
 class Reader(HTMLParser):
@@ -159,8 +170,8 @@ def test_the_headline_is_the_best_models_in_words(page):
 
 def test_a_model_that_is_no_better_than_a_coin_is_no_headline():
     decision = {"captured_top_10": 0.2}
-    assert report.headline({"auc_low": 0.499}, decision).startswith("No model is shown")
-    assert "20%" in report.headline({"auc_low": 0.501}, decision)
+    assert headline({"auc_low": 0.499}, decision).startswith("No model is shown")
+    assert "20%" in headline({"auc_low": 0.501}, decision)
 
 
 def test_the_page_says_what_the_data_is(page):
@@ -172,14 +183,14 @@ def test_the_page_says_what_the_data_is(page):
 
 
 def test_a_period_within_a_day_has_hours():
-    assert report.period({"first": "2019-10-01T00:00:05", "last": "2019-10-01T21:14"}) == (
+    assert period({"first": "2019-10-01T00:00:05", "last": "2019-10-01T21:14"}) == (
         "2019-10-01 00:00 to 2019-10-01 21:14"
     )
 
 
 def test_every_score_stands_with_its_interval_and_accuracy_beside_that_of_no(page):
     rows = re.findall(r"<tr><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
-    assert [row.replace("&#39;", "'") for row in rows] == [report.NAMES[name] for name in MODELS]
+    assert [row.replace("&#39;", "'") for row in rows] == [NAMES[name] for name in MODELS]
     assert page.count("<td>91.3%</td><td>92.0%</td>") == len(MODELS)
     assert "<td>0.770</td><td>0.756 to 0.784</td>" in page
 
@@ -212,17 +223,17 @@ def test_differences_are_told_in_words(page):
 def test_trees_that_beat_the_network_are_told_so_and_no_others(trees, best_network, said):
     aucs = {"base": 0.75, "grid": best_network, "trees": 0.77}
     scores = {name: {"auc": auc} for name, auc in aucs.items()} | {"trees_minus_base": trees}
-    (sentence,) = report.references_in_words(scores, list(aucs))
+    (sentence,) = references_in_words(scores, list(aucs))
     assert said in sentence and ("beaten" in sentence) == (trees["low"] > 0)
 
 
 def test_without_references_nothing_is_said_of_them():
-    assert report.references_in_words({"base": {"auc": 0.7}}, ["base"]) == []
+    assert references_in_words({"base": {"auc": 0.7}}, ["base"]) == []
 
 
 def test_one_probability_for_all_scores_what_scikit_learn_says():
     targets = np.repeat([0, 1], [70, 30])
-    found = report.constant({"rows": 100, "purchases": 30})
+    found = constant({"rows": 100, "purchases": 30})
     assert found["log_loss"] == pytest.approx(log_loss(targets, np.full(100, 0.3)))
     assert found["brier"] == pytest.approx(brier_score_loss(targets, np.full(100, 0.3)))
 
@@ -231,9 +242,9 @@ def test_every_model_is_in_every_curve_and_told_apart_by_more_than_colour(page):
     svgs = drawn(page)
     assert {"aucs", "roc", "precision_recall", "reliability", "lift", "loss", "grid"} <= set(svgs)
     for name in ("aucs", "roc", "precision_recall", "reliability", "lift", "loss"):
-        for style, model in enumerate(MODELS if name != "loss" else report.NETWORKS):
+        for style, model in enumerate(MODELS if name != "loss" else NETWORKS):
             assert f"var(--line-{style})" in svgs[name]
-            assert report.NAMES[model] in svgs[name].replace("&#39;", "'")
+            assert NAMES[model] in svgs[name].replace("&#39;", "'")
     dashes = {
         re.search(rf"stroke-dasharray: ([^;]*);[^\"]*var\(--line-{style}\)", svgs["roc"]) for style in range(1, 6)
     }
@@ -288,7 +299,7 @@ def test_a_strong_network_that_is_not_told_apart_from_trees_is_said_to_be():
     aucs = {"base": 0.75, "strong": 0.769, "trees": 0.77}
     scores = {name: {"auc": auc} for name, auc in aucs.items()} | {"trees_minus_base": difference(0.02)}
     for change, said in ((-0.001, "not told apart from boosted trees"), (-0.05, "No network comes up")):
-        (sentence,) = report.references_in_words(scores | {"strong_minus_trees": difference(change)}, [*aucs])
+        (sentence,) = references_in_words(scores | {"strong_minus_trees": difference(change)}, [*aucs])
         assert said in sentence
 
 
@@ -403,7 +414,7 @@ def test_a_grid_without_errors_has_no_sign_of_them():
 @pytest.mark.parametrize("name", ["$price$, $tax$", "価格", "a\nb\x1bc", "x" * 200, "_hidden", "NA"])
 def test_any_column_name_can_be_drawn(name, tmp_path):
     write(tmp_path / "base.csv", pd.DataFrame({"column": [name, "b"], "importance": [0.1, 0.0], "se": 0.01}))
-    rows = report._importances(tmp_path / "base.csv", 0)
+    rows = _importances(tmp_path / "base.csv", 0)
     body = plots.inline(plots.dots(rows, "fall in AUC"), "importance").body
     assert f">{plots.shortened(name)}<" in body and len(plots.shortened(name)) <= 30
 

@@ -5,23 +5,25 @@ import pandas as pd
 import pytest
 from conftest import ROOT, sessions_frame, standard
 
-from stages.lib import encoding, params, resampling
-from stages.lib.files import InputError
-from stages.lib.resampling import resample
+from stages.lib import oversampling as resampling
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import SmoteTrain, load
+from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.oversampling import oversample
 
 SMOTES = ("smote", "smotenc", "borderline", "adasyn")
 FRAME = sessions_frame(160)
 BUYS = FRAME.buys.to_numpy()
 FEATURES = FRAME.drop(columns="buys")
-ENCODER = encoding.fit(FEATURES, standard(0.002))
+ENCODER = fit_encoder(FEATURES, standard(0.002))
 
 
-def settings(**changes) -> params.SmoteTrain:
-    return params.load("smote_train", path=ROOT / "params.yaml")[0].model_copy(update=changes)
+def settings(**changes) -> SmoteTrain:
+    return load("smote_train", path=ROOT / "params.yaml")[0].model_copy(update=changes)
 
 
 def resampled(**changes) -> tuple[np.ndarray, np.ndarray]:
-    return resample(FEATURES, BUYS, ENCODER, settings=settings(**changes))
+    return oversample(FEATURES, BUYS, ENCODER, settings=settings(**changes))
 
 
 def made_levels(inputs: np.ndarray) -> np.ndarray:
@@ -94,7 +96,7 @@ def test_made_up_numbers_lie_among_those_of_the_purchases(variant):
 
 def refusal(features=FEATURES, targets=BUYS, encoder=ENCODER, **changes) -> str:
     with pytest.raises(InputError) as refused:
-        resample(features, targets, encoder, settings=settings(**changes))
+        oversample(features, targets, encoder, settings=settings(**changes))
     assert len(str(refused.value).splitlines()) == 1
     return str(refused.value)
 
@@ -102,7 +104,7 @@ def refusal(features=FEATURES, targets=BUYS, encoder=ENCODER, **changes) -> str:
 @pytest.mark.parametrize("variant", SMOTES)
 def test_too_few_purchases_for_the_neighbours_are_refused(variant):
     assert refusal(variant=variant, neighbours=40) == (
-        "40 purchases to train on, too few for smote_train.neighbours: 40; at most 39 are possible"
+        "40 purchases to train on, too few for smote_train.k_neighbors: 40; at most 39 are possible"
     )
 
 
@@ -115,7 +117,7 @@ def test_as_many_neighbours_as_there_can_be_will_do(variant):
 @pytest.mark.parametrize("ratio", [0.1, 1 / 3, 0.34])
 def test_a_ratio_that_is_there_already_is_refused(variant, ratio):
     text = refusal(variant=variant, ratio=ratio)
-    assert text.startswith(f"smote_train.ratio: {ratio} asks for no more purchases than the training part has")
+    assert text.startswith(f"smote_train.sampling_strategy: {ratio} asks for no more purchases than the training part has")
     assert text.endswith("a ratio of 0.333; raise it, or set smote_train.variant to none")
 
 
@@ -136,7 +138,7 @@ def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch):
     assert len(resampled(ratio=1.0)[0]) == 240
     monkeypatch.setattr(resampling, "MOST_BYTES", 4 * len(ENCODER.names) * 239)
     assert refusal(ratio=1.0) == (
-        f"smote_train.ratio: 1.0 makes 240 rows of {len(ENCODER.names)} inputs, and there is room for 239 in memory; "
+        f"smote_train.sampling_strategy: 1.0 makes 240 rows of {len(ENCODER.names)} inputs, and there is room for 239 in memory; "
         "lower it, or set smote_train.variant to none"
     )
     assert len(resampled(ratio=0.9)[0]) < 239
@@ -145,7 +147,7 @@ def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch):
 
 @pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
 def test_smotenc_needs_numbers_and_categories(columns):
-    encoder = encoding.fit(FEATURES[columns], standard())
+    encoder = fit_encoder(FEATURES[columns], standard())
     text = refusal(FEATURES, encoder=encoder, variant="smotenc")
     assert text == "smote_train.variant: smotenc failed: it needs at least one number and one category"
 
@@ -153,12 +155,12 @@ def test_smotenc_needs_numbers_and_categories(columns):
 @pytest.mark.parametrize("variant", ["borderline", "adasyn"])
 def test_variants_for_the_border_are_refused_where_there_is_none(variant):
     apart = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * BUYS})
-    encoder = encoding.fit(apart, standard())
+    encoder = fit_encoder(apart, standard())
     text = refusal(apart, encoder=encoder, variant=variant)
     assert text.startswith(f"smote_train.variant: {variant} failed: ")
 
 
 def test_a_repeat_makes_up_others():
-    first, again, other = (resample(FEATURES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
+    first, again, other = (oversample(FEATURES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
     assert (first == again).all()
     assert (first[: len(BUYS)] == other[: len(BUYS)]).all() and (first != other).any()

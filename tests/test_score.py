@@ -13,14 +13,14 @@ from project import Project
 
 from benchmarks import score as benchmark
 from stages import score
-from stages.lib import table
-from stages.lib.files import InputError
+from stages.lib.common.errors import InputError
+from stages.lib.dataset.sessions import read_sessions
 
 SMALL = {
     "simulate.sessions": 800,
     "simulate.purchases": 120,
     "validation.folds": 2,
-    "validation.recalibrate": "isotonic",
+    "validation.calibration": "isotonic",
     "train_base.training.epochs": 1,
 }
 
@@ -37,7 +37,7 @@ def shop(tmp_path_factory) -> Project:
 
 def train(folder: Path, frame: pd.DataFrame, name: str, **changes) -> Project:
     """A model of a table of sessions."""
-    settings = {"prepare.source": name, "prepare.kind": "sessions", "prepare.target": "buys"}
+    settings = {"prepare.source": name, "prepare.source_type": "sessions", "prepare.target": "buys"}
     project = Project(folder, **SMALL | settings | changes)
     write(frame, folder / name)
     project.dvc("repro", "train_base")
@@ -80,7 +80,7 @@ def test_a_log_is_scored_exactly_as_evaluate_saw_its_test_part(shop, output):
     read = pd.read_csv if output.endswith("csv") else pd.read_parquet
     found = read(shop.folder / output)
     assert [*found] == ["session", "visitor", "time", "probability", "decision"] and len(found) == 800
-    saved = table.read(shop.folder / "data/predictions/base.parquet").table.to_pandas()
+    saved = read_sessions(shop.folder / "data/predictions/base.parquet").table.to_pandas()
     both = saved.merge(found, on="session", suffixes=("", "_again"), validate="one_to_one")
     assert len(both) == 160 and both.decision.any() and not both.decision.all()
     assert (both.probability == both.probability_again.astype("float32")).all()

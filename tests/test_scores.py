@@ -7,8 +7,8 @@ from scipy import stats
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from stages.lib import scores
-from stages.lib.plots import grid_heat_map
+from stages.lib.evaluation import metrics as scores
+from stages.lib.reporting.plots import grid_heat_map
 
 TARGETS = np.array([0, 0, 1, 1, 0, 1, 0, 0])
 PROBABILITIES = np.array([0.1, 0.4, 0.35, 0.8, 0.35, 0.9, 0.2, 0.7], np.float32)

@@ -9,9 +9,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from stages.lib import shop as shop_module
-from stages.lib.params import Simulate
-from stages.lib.shop import blocks, simulate
+from stages.lib.common.params import Simulate
+from stages.lib.simulation import click_log as shop_module
+from stages.lib.simulation.click_log import blocks, simulate
 
 SESSIONS, PURCHASES = 51_349, 4_112
 

@@ -65,7 +65,7 @@ FILES = {
 @pytest.mark.parametrize(("name", "content", "settings"), FILES.values(), ids=FILES)
 def test_every_kind_of_file_gives_the_same_table(prepared, name, content, settings):
     csv_settings = {f"prepare.csv.{key}": value for key, value in settings.items()}
-    rows = prepared(content, name, **csv_settings, **{"prepare.numbers": ["price"]}).table.to_pylist()
+    rows = prepared(content, name, **csv_settings, **{"prepare.numeric": ["price"]}).table.to_pylist()
     expected = [row | {"price": float(row["price"] or "nan"), "buys": int(row["buys"])} for row in ROWS]
     expected[2]["price"] = None
     # A parquet of texts and a csv alike: numbers are what can be read as numbers.
@@ -87,12 +87,12 @@ CUT = {
 def test_a_cut_off_last_line_is_an_error(prepare, end):
     error = prepare(GOOD + end).error
     assert error.startswith("prepare: sessions.csv: the last line, 3")
-    assert error.endswith("is cut off; set prepare.csv.cut_off to drop to go on without it")
+    assert error.endswith("is cut off; set prepare.csv.truncated_last_line to drop to go on without it")
 
 
 @pytest.mark.parametrize("end", CUT.values(), ids=CUT)
 def test_a_cut_off_last_line_is_dropped_if_params_say_so(prepare, end):
-    ran = prepare(GOOD + end, **{"prepare.csv.cut_off": "drop"})
+    ran = prepare(GOOD + end, **{"prepare.csv.truncated_last_line": "drop"})
     assert (ran.code, ran.err) == (0, "")
     assert "is cut off and was dropped" in ran.out
     assert f"{30 + end.count(',1')} sessions" in ran.out
@@ -107,13 +107,13 @@ def test_a_cut_off_last_line_of_a_gzip_is_an_error(prepare):
 def test_a_bad_line_in_the_middle_is_an_error_with_its_number(prepare, bad, cut_off):
     lines = GOOD.splitlines()
     content = "\n".join([*lines[:10], bad, *lines[10:], ""])
-    error = prepare(content, **{"prepare.csv.cut_off": cut_off}).error
+    error = prepare(content, **{"prepare.csv.truncated_last_line": cut_off}).error
     assert error.startswith("prepare: sessions.csv: line 11: ")
 
 
 @pytest.mark.parametrize("end", ["3,4.5,a,1,9", "3,4.5\n3,4.5"], ids=["too long", "two cut-off lines"])
 def test_a_last_line_that_is_not_cut_off_but_wrong_is_an_error(prepare, end):
-    assert "sessions.csv: line 32: " in prepare(GOOD + end, **{"prepare.csv.cut_off": "drop"}).error
+    assert "sessions.csv: line 32: " in prepare(GOOD + end, **{"prepare.csv.truncated_last_line": "drop"}).error
 
 
 def test_the_order_of_the_rows_stays(prepared):
@@ -160,7 +160,7 @@ def parts(folder: str, *names: str, change: Callable[[pd.DataFrame], pd.DataFram
     ids=["side by side", "by day", "odd names"],
 )
 def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
-    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys", "prepare.numbers": ["price"]})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.numeric": ["price"]})
     folder = parts("clicks.parquet", *names)
     # What Spark leaves beside its parts is no part.
     for mark in ("_SUCCESS", ".part-0.parquet.crc", "_temporary/0/part.parquet", ".hidden.parquet"):
@@ -173,7 +173,7 @@ def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
 
 
 def test_rows_come_as_they_stand_in_the_file(run_stage, write_params):
-    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
     names = [f"n{number % 7}" for number in range(400)]
     table = pd.DataFrame({"note": names, "buys": ["yes", "no"] * 200, "place": range(400)})
     table.to_parquet("sessions.parquet", row_group_size=2)
@@ -188,7 +188,7 @@ def test_rows_come_as_they_stand_in_the_file(run_stage, write_params):
     ids=["a column less", "another type"],
 )
 def test_parts_that_differ_in_a_column_are_refused_in_one_line(run_stage, write_params, change):
-    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     folder = parts("clicks.parquet", "part-0.parquet", "part-1.parquet", change=change)
     said = run_stage("prepare", folder, "prepared.parquet").error
     assert said.startswith(f"prepare: {folder}/part-1.parquet: other columns, or of other types, than in part-0")
@@ -196,7 +196,7 @@ def test_parts_that_differ_in_a_column_are_refused_in_one_line(run_stage, write_
 
 
 def test_a_part_that_is_no_parquet_file_is_named(run_stage, write_params):
-    write_params(**{"prepare.kind": "sessions", "prepare.target": "buys"})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     folder = parts("clicks.parquet", "part-0.parquet")
     (folder / "part-1.parquet").write_bytes(b"PAR1 cut off")
     assert "clicks.parquet/part-1.parquet: not a whole parquet file" in run_stage("prepare", folder, "p.parquet").error

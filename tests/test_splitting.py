@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import as_sessions, sessions_frame, standard
 
-from stages.lib import encoding, table
-from stages.lib.files import InputError
-from stages.lib.splitting import folds, hold_out
-from stages.lib.table import Sessions
+from stages.lib.common.errors import InputError
+from stages.lib.dataset.sessions import Sessions, read_sessions, role_of, write_sessions
+from stages.lib.dataset.splits import cv_folds, train_test_split
+from stages.lib.modeling.encoder import Encoder, fit_encoder
 
 WAYS = ("target", "visitor", "time")
 
@@ -33,7 +33,7 @@ def sessions(frame: pd.DataFrame) -> Sessions:
 @pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
 def test_every_row_is_on_one_side_in_ascending_order(by, share):
-    stay, held = hold_out(sessions(keyed()), by, share, seed=1)
+    stay, held = train_test_split(sessions(keyed()), by, share, seed=1)
     assert np.sort(np.r_[stay, held]).tolist() == [*range(300)]
     for side in (stay, held):
         assert (np.diff(side) > 0).all()
@@ -42,7 +42,7 @@ def test_every_row_is_on_one_side_in_ascending_order(by, share):
 @pytest.mark.parametrize("by", WAYS)
 def test_the_same_seed_holds_out_the_same_rows(by):
     rows = sessions(keyed())
-    first, second, other = (hold_out(rows, by, 0.2, seed)[1].tolist() for seed in (1, 1, 2))
+    first, second, other = (train_test_split(rows, by, 0.2, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == second
     # The latest sessions are the latest with any seed.
     assert (first == other) == (by == "time")
@@ -51,7 +51,7 @@ def test_the_same_seed_holds_out_the_same_rows(by):
 @pytest.mark.parametrize(("rows", "share"), [(300, 0.2), (301, 0.2), (299, 0.37), (101, 0.1)])
 def test_by_target_both_sides_have_the_same_rate(rows, share):
     part = sessions(sessions_frame(rows))
-    stay, held = hold_out(part, "target", share, seed=1)
+    stay, held = train_test_split(part, "target", share, seed=1)
     buys = part.column("target").to_numpy()
     assert len(held) == int(np.ceil(share * rows))
     for side in (stay, held):
@@ -60,21 +60,21 @@ def test_by_target_both_sides_have_the_same_rate(rows, share):
 
 def test_the_study_s_rows_are_split_as_in_the_study():
     buys = (np.arange(51_349) < 4_112).astype(int)
-    stay, held = hold_out(sessions(pd.DataFrame({"buys": buys})), "target", 0.2, seed=42)
+    stay, held = train_test_split(sessions(pd.DataFrame({"buys": buys})), "target", 0.2, seed=42)
     assert (len(stay), len(held)) == (41_079, 10_270)
     assert buys[held].sum() in (822, 823)
 
 
 def test_by_visitor_nobody_is_on_both_sides():
     frame = keyed()
-    stay, held = hold_out(sessions(frame), "visitor", 0.2, seed=1)
+    stay, held = train_test_split(sessions(frame), "visitor", 0.2, seed=1)
     assert not {*frame.visitor[stay]} & {*frame.visitor[held]}
     assert frame.visitor[held].nunique() == np.ceil(0.2 * frame.visitor.nunique())
 
 
 def test_by_time_no_held_out_row_is_before_or_beside_one_that_stays():
     frame = keyed()
-    stay, held = hold_out(sessions(frame), "time", 0.2, seed=1)
+    stay, held = train_test_split(sessions(frame), "time", 0.2, seed=1)
     assert frame.day[stay].max() < frame.day[held].min()
     # The whole day at the boundary is held out, so somewhat more than the share is, but no day more.
     assert 60 <= len(held) <= 60 + frame.day.value_counts().max()
@@ -82,7 +82,7 @@ def test_by_time_no_held_out_row_is_before_or_beside_one_that_stays():
 
 def test_by_time_without_ties_the_share_is_exact():
     frame = keyed(301).assign(day=lambda rows: rows.index[::-1])
-    assert hold_out(sessions(frame), "time", 0.2, seed=1)[1].tolist() == [*range(61)]
+    assert train_test_split(sessions(frame), "time", 0.2, seed=1)[1].tolist() == [*range(61)]
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ def test_by_time_without_ties_the_share_is_exact():
 )
 def test_a_side_without_both_classes_is_refused(by, frame):
     with pytest.raises(InputError, match=r"^too few rows") as refused:
-        hold_out(sessions(frame), by, 0.2 if len(frame) > 8 else 0.1, seed=1)
+        train_test_split(sessions(frame), by, 0.2 if len(frame) > 8 else 0.1, seed=1)
     assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("by", ["visitor", "time"])
 def test_a_split_needs_its_key(by):
     with pytest.raises(InputError, match=f"^the sessions have no {by}; prepare.keys.{by} names its column$"):
-        hold_out(sessions(sessions_frame()), by, 0.2, seed=1)
+        train_test_split(sessions(sessions_frame()), by, 0.2, seed=1)
 
 
 PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json", "data.json")
@@ -127,10 +127,10 @@ def split(run_stage, write_params):
 
     def run(frame: pd.DataFrame, **changes) -> list[Sessions]:
         write_params(**changes)
-        table.write(Path(PATHS[0]), sessions(frame))
+        write_sessions(Path(PATHS[0]), sessions(frame))
         ran = run_stage("split", *PATHS)
         assert ran.code == 0, ran.err
-        return [table.read(Path(path)) for path in PATHS[1:4]]
+        return [read_sessions(Path(path)) for path in PATHS[1:4]]
 
     return run
 
@@ -138,13 +138,13 @@ def split(run_stage, write_params):
 @pytest.mark.parametrize("by", WAYS)
 def test_the_test_part_and_its_targets_lie_apart(split, by):
     frame = keyed()
-    train, test, targets = split(frame, **{"split.by": by})
+    train, test, targets = split(frame, **{"split.strategy": by})
     assert train.table.column_names == [*frame]
     assert test.table.column_names == ["pages", "seconds", "browser", "id", "visitor", "day"]
     assert targets.table.column_names == ["buys", "id"]
     assert targets.names("target") == ["buys"]
     assert targets.table["id"].equals(test.table["id"])
-    assert test.table["id"].to_pylist() == frame.id[hold_out(sessions(frame), by, 0.2, seed=42)[1]].tolist()
+    assert test.table["id"].to_pylist() == frame.id[train_test_split(sessions(frame), by, 0.2, seed=42)[1]].tolist()
     tested = test.table.to_pandas().merge(targets.table.to_pandas(), on="id")
     both = pd.concat([train.table.to_pandas(), tested]).set_index("id").sort_index()
     pd.testing.assert_frame_equal(both, frame.set_index("id").sort_index(), check_dtype=False)
@@ -159,7 +159,7 @@ def test_without_keys_there_are_only_features_and_targets(split):
 
 def test_the_encoder_is_fitted_on_the_training_rows(split):
     train, *_ = split(keyed())
-    assert encoding.Encoder.load(Path("encoder.json")) == encoding.fit(train.features, standard(0.002))
+    assert Encoder.load(Path("encoder.json")) == fit_encoder(train.features, standard(0.002))
 
 
 def test_the_test_rows_do_not_change_what_training_sees(split):
@@ -186,37 +186,37 @@ def test_roles_and_types_survive(split):
     before, after = (pq.read_schema(path) for path in (PATHS[0], PATHS[1]))
     assert after.remove_metadata().equals(before.remove_metadata())
     for name in frame:
-        assert table.role_of(after.field(name)) == table.role_of(before.field(name))
+        assert role_of(after.field(name)) == role_of(before.field(name))
 
 
 @pytest.mark.parametrize("by", ["target", "visitor"])
 def test_folds_hold_out_every_row_once(by):
     rows = sessions(keyed())
-    parts = folds(rows, by, 4, seed=1)
+    parts = cv_folds(rows, by, 4, seed=1)
     assert np.sort(np.concatenate([held for _, held in parts])).tolist() == [*range(300)]
     for stay, held in parts:
         assert np.sort(np.r_[stay, held]).tolist() == [*range(300)]
-    assert [held.tolist() for _, held in parts] == [held.tolist() for _, held in folds(rows, by, 4, seed=1)]
-    assert [held.tolist() for _, held in parts] != [held.tolist() for _, held in folds(rows, by, 4, seed=2)]
+    assert [held.tolist() for _, held in parts] == [held.tolist() for _, held in cv_folds(rows, by, 4, seed=1)]
+    assert [held.tolist() for _, held in parts] != [held.tolist() for _, held in cv_folds(rows, by, 4, seed=2)]
 
 
 def test_folds_by_target_have_the_same_rate():
     buys = sessions_frame(300)["buys"].to_numpy()
-    for _, held in folds(sessions(keyed()), "target", 4, seed=1):
+    for _, held in cv_folds(sessions(keyed()), "target", 4, seed=1):
         assert abs(buys[held].sum() - buys.mean() * len(held)) < 1
 
 
 def test_folds_by_visitor_have_nobody_on_both_sides():
     rows = sessions(keyed())
     visitor = rows.column("visitor").to_numpy()
-    for stay, held in folds(rows, "visitor", 4, seed=1):
+    for stay, held in cv_folds(rows, "visitor", 4, seed=1):
         assert not set(visitor[stay]) & set(visitor[held])
 
 
 def test_folds_by_time_train_on_earlier_sessions_only():
     rows = sessions(keyed())
     time = rows.column("time").to_numpy()
-    parts = folds(rows, "time", 4, seed=1)
+    parts = cv_folds(rows, "time", 4, seed=1)
     assert len(parts) == 4
     for (stay, held), (later, _) in zip(parts, [*parts[1:], (range(300), None)], strict=True):
         assert time[stay].max() < time[held].min()
@@ -228,4 +228,4 @@ def test_too_few_rows_for_the_folds_are_an_error_of_one_line(by, count):
     frame = keyed().iloc[:120]
     assert frame["buys"].sum() == 30
     with pytest.raises(InputError, match=r"^too few rows"):
-        folds(sessions(frame), by, count, seed=1)
+        cv_folds(sessions(frame), by, count, seed=1)

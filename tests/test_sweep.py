@@ -12,32 +12,34 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.lib import params, sweep, workers
-from stages.lib.files import InputError
-from stages.lib.sweep import Rows
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import ModelConfig, load
+from stages.lib.tuning import grid as sweep
+from stages.lib.tuning import workers
+from stages.lib.tuning.grid import Fold
 
 ROOT = Path(__file__).parents[1]
 GRID = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 32]}
 
 
 @pytest.fixture(scope="module")
-def base() -> params.Recipe:
-    (committed,) = params.load("train_base", path=ROOT / "params.yaml")
+def base() -> ModelConfig:
+    (committed,) = load("train_base", path=ROOT / "params.yaml")
     values = committed.model_dump()
     values["network"] |= {"layers": [4]}
     values["training"] |= {"epochs": 2}
-    return params.Recipe(**values)
+    return ModelConfig(**values)
 
 
 @pytest.fixture(scope="module")
-def parts() -> list[Rows]:
+def parts() -> list[Fold]:
     """Two folds, of unlike sizes."""
     random = np.random.default_rng(0)
     inputs = random.normal(size=(300, 5)).astype(np.float32)
     targets = (inputs[:, 0] + random.normal(size=300) > 0).astype(np.float32)
     return [
-        Rows(inputs[:200], targets[:200], inputs[200:], targets[200:]),
-        Rows(inputs[110:], targets[110:], inputs[:110], targets[:110]),
+        Fold(inputs[:200], targets[:200], inputs[200:], targets[200:]),
+        Fold(inputs[110:], targets[110:], inputs[:110], targets[:110]),
     ]
 
 
@@ -47,8 +49,8 @@ def folds(base, parts) -> sweep.Folds:
 
 
 def walk(grid, base, folds, folder, most=1) -> pd.DataFrame:
-    with workers.pool(most) as pool:
-        return sweep.walk(pool, grid, base, folds, seed=1, checkpoints=folder)[0]
+    with workers.worker_pool(most) as pool:
+        return sweep.run_grid(pool, grid, base, folds, seed=1, checkpoints=folder)[0]
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +61,16 @@ def found(base, folds, tmp_path_factory) -> pd.DataFrame:
 def test_shards_are_the_grid_and_compile_once_each():
     grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
     shards = sweep.shards(grid)
-    together = [point for shard in shards for point in sweep.points(shard)]
+    together = [point for shard in shards for point in sweep.grid_points(shard)]
     assert sorted(map(str, map(sorted, map(dict.items, together)))) == sorted(
-        map(str, map(sorted, map(dict.items, sweep.points(grid))))
+        map(str, map(sorted, map(dict.items, sweep.grid_points(grid))))
     )
     assert all(len(shard["batch_size"]) == len(shard["l2"]) == 1 for shard in shards)
-    assert max(len(sweep.points(shard)) for shard in shards) <= sweep.POINTS_A_SHARD
+    assert max(len(sweep.grid_points(shard)) for shard in shards) <= sweep.POINTS_A_SHARD
 
 
 def test_a_row_a_point_in_the_order_of_the_grid(found):
-    assert found[list(GRID)].to_dict("records") == sweep.points(GRID)
+    assert found[list(GRID)].to_dict("records") == sweep.grid_points(GRID)
     assert list(found) == [*GRID, "val_auc", "val_auc_se", "val_loss", "loss", "epochs"]
     assert found.val_auc.between(0, 1).all() and (found.epochs == 2).all()
 
@@ -85,12 +87,12 @@ def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tm
 
 
 def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds):
-    changed = Rows(**vars(parts[0]) | {"validation_targets": 1 - parts[0].validation_targets})
+    changed = Fold(**vars(parts[0]) | {"validation_targets": 1 - parts[0].validation_targets})
     runs = [
         (GRID, base, folds, 1),
         (GRID, base, {base.encoding: parts[:1]}, 1),
         (GRID, base, {base.encoding: [changed, parts[1]]}, 1),
-        (GRID, base.at({"epochs": 3}), folds, 1),
+        (GRID, base.with_point({"epochs": 3}), folds, 1),
         (GRID | {"batch_size": [16]}, base, folds, 1),
         (GRID, base, folds, 2),
     ]
@@ -110,26 +112,26 @@ def test_workers_and_the_order_of_the_grid_change_nothing(found, base, folds, tm
 
 
 def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path):
-    wild = base.at({"optimizer": "sgd", "l2": 10.0})
+    wild = base.with_point({"optimizer": "sgd", "l2": 10.0})
     results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c")
     assert results.val_auc.isna().tolist() == [True, False]
-    assert sweep.best(results) == 1
+    assert sweep.best_point(results) == 1
 
 
 def test_the_first_of_the_best_points_wins():
     results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
-    assert sweep.best(results) == 1
+    assert sweep.best_point(results) == 1
 
 
 def test_any_setting_can_be_searched(base, folds, tmp_path):
-    grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "members": [1, 2]}
+    grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "ensemble_size": [1, 2]}
     assert len(walk(grid, base, folds, tmp_path / "d")) == 4
 
 
 def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path):
     grid = {"bins": [0, 2], "learning_rate": [0.1]}
-    other = base.at({"bins": 2}).encoding
-    turned = [Rows(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
+    other = base.with_point({"bins": 2}).encoding
+    turned = [Fold(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
     found = walk(grid, base, {base.encoding: parts, other: turned}, tmp_path / "e")
     assert found.val_auc[0] > 0.5 > found.val_auc[1]
 
@@ -139,7 +141,7 @@ def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatc
     monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
     made = tmp_path / "made.txt"
     call = joblib.delayed(exec)(f"import os\nwith open({str(made)!r}, 'a') as file: print(os.getpid(), file=file)")
-    with workers.pool(2) as pool:
+    with workers.worker_pool(2) as pool:
         pool([joblib.delayed(exec)("import time; time.sleep(0.5)"), call])  # the other of two
         (one,) = map(int, made.read_text().split())
         pool.by(one, call)
@@ -177,7 +179,7 @@ def test_rows_are_written_once_and_read_as_they_were(parts, tmp_path):
     folder = parts[0].save(tmp_path / "rows")
     (folder / "targets.npy").unlink()  # a walk was killed as it wrote them
     before = (folder / "inputs.npy").stat().st_mtime_ns
-    read = Rows.load(parts[0].save(folder))
+    read = Fold.load(parts[0].save(folder))
     assert (folder / "inputs.npy").stat().st_mtime_ns == before
     for name, array in vars(parts[0]).items():
         np.testing.assert_array_equal(getattr(read, name)[:], array, strict=True)
@@ -204,7 +206,7 @@ except sweep.InputError as error:
 
 @pytest.fixture
 def start(base, parts, tmp_path):
-    slow = base.at({"epochs": 40})  # slow enough to be met on the way
+    slow = base.with_point({"epochs": 40})  # slow enough to be met on the way
     (tmp_path / "base.json").write_text(slow.model_dump_json())
     np.savez(tmp_path / "rows.npz", **vars(parts[0]))
 

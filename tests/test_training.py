@@ -7,11 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from stages.lib import compiled, training
-from stages.lib.backend import keras
-from stages.lib.files import InputError
-from stages.lib.network import averaged, build, left_out
-from stages.lib.params import Network, Training
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import Network, Training
+from stages.lib.modeling import compiled_loop as compiled
+from stages.lib.modeling.backend import keras
+from stages.lib.modeling.fit import fit
+from stages.lib.modeling.network import build_network, mean_of_members, member_weights
 
 # Float32 sums taken in another order: weights are of the order of 0.1 to 1 and differ in their last digits,
 # which optimizers that divide by small second moments enlarge.
@@ -72,7 +73,7 @@ def assert_same_weights(ours: keras.Model, theirs: keras.Model) -> None:
 def test_same_as_keras_with_every_optimizer(optimizer):
     settings = changed(optimizer=optimizer)
     ours, theirs = network(), network()
-    history = training.fit(ours, *rows(), settings, seed=SEED, validation=rows(40, 1))
+    history = fit(ours, *rows(), settings, seed=SEED, validation=rows(40, 1))
     expected = keras_fit(theirs, *rows(), settings, validation=rows(40, 1))
     assert_same_weights(ours, theirs)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
@@ -84,10 +85,10 @@ def test_same_as_keras_with_every_optimizer(optimizer):
 def test_same_as_keras_with_decay_of_kernels_and_a_schedule(optimizer, schedule):
     settings = changed(optimizer=optimizer, schedule=schedule, weight_decay=5.0, learning_rate=0.01)
     ours, theirs, without = network(), network(), network()
-    training.fit(ours, *rows(), settings, seed=SEED)
+    fit(ours, *rows(), settings, seed=SEED)
     keras_fit(theirs, *rows(), settings)
     assert_same_weights(ours, theirs)
-    training.fit(without, *rows(), changed(optimizer=optimizer, schedule=schedule, learning_rate=0.01), seed=SEED)
+    fit(without, *rows(), changed(optimizer=optimizer, schedule=schedule, learning_rate=0.01), seed=SEED)
     assert np.abs(ours.get_weights()[0]).sum() < 0.9 * np.abs(without.get_weights()[0]).sum()
 
 
@@ -95,20 +96,20 @@ def test_members_are_networks_of_their_own_with_rows_of_their_own():
     settings = changed(epochs=2)
     shape = Network(layers=[7, 5], activation="relu", l2=0.01, dropout=0.0, initializer="he_normal", members=3)
     inputs, targets = rows()
-    together = build(shape, 6, SEED)
-    weights = left_out(len(inputs), 3, SEED)
+    together = build_network(shape, 6, SEED)
+    weights = member_weights(len(inputs), 3, SEED)
     assert (weights.sum(axis=1) == 2).all() and np.ptp(weights.sum(axis=0)) <= 1
     alone = []
     for member in range(3):
-        one = build(shape.model_copy(update={"members": 1}), 6, SEED + member)
+        one = build_network(shape.model_copy(update={"ensemble_size": 1}), 6, SEED + member)
         keras_fit(one, inputs, targets, settings, sample_weight=weights[:, member])
         alone.append(one)
-    training.fit(together, inputs, targets, settings, seed=SEED, sample_weight=weights)
+    fit(together, inputs, targets, settings, seed=SEED, sample_weight=weights)
     for place, found in enumerate(together.get_weights()):
         expected = np.stack([one.get_weights()[place] for one in alone])
         np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-5)
     mean = np.mean([one.predict(inputs, verbose=0) for one in alone], axis=0)
-    np.testing.assert_allclose(averaged(together).predict(inputs, verbose=0), mean, rtol=1e-4)
+    np.testing.assert_allclose(mean_of_members(together).predict(inputs, verbose=0), mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])
@@ -116,7 +117,7 @@ def test_same_as_keras_with_other_batches(count, batch_size):
     """Whole batches alone; fewer rows than a batch; single rows. Other tests have a smaller last batch."""
     settings = changed(batch_size=batch_size)
     ours, theirs = network(), network()
-    history = training.fit(ours, *rows(count), settings, seed=SEED)
+    history = fit(ours, *rows(count), settings, seed=SEED)
     expected = keras_fit(theirs, *rows(count), settings)
     assert_same_weights(ours, theirs)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
@@ -125,7 +126,7 @@ def test_same_as_keras_with_other_batches(count, batch_size):
 def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch):
     monkeypatch.setattr(compiled, "STEPS_PER_CALL", 5)
     ours, theirs = network(), network()
-    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    fit(ours, *rows(), SETTINGS, seed=SEED)
     keras_fit(theirs, *rows(), SETTINGS)
     assert_same_weights(ours, theirs)
 
@@ -133,7 +134,7 @@ def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch):
 def test_same_as_keras_with_sample_weights():
     weights = np.random.default_rng(2).uniform(0, 3, 99)
     ours, theirs = network(), network()
-    history = training.fit(ours, *rows(), SETTINGS, seed=SEED, sample_weight=weights)
+    history = fit(ours, *rows(), SETTINGS, seed=SEED, sample_weight=weights)
     expected = keras_fit(theirs, *rows(), SETTINGS, sample_weight=weights)
     assert_same_weights(ours, theirs)
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
@@ -143,7 +144,7 @@ def test_same_as_keras_with_class_weights():
     inputs, targets = rows()
     balanced = {label: 99 / (2 * np.sum(targets == label)) for label in (0, 1)}
     ours, theirs = network(), network()
-    training.fit(ours, inputs, targets, changed(class_weights="balanced"), seed=SEED)
+    fit(ours, inputs, targets, changed(class_weights="balanced"), seed=SEED)
     keras_fit(theirs, inputs, targets, SETTINGS, class_weight=balanced)
     assert_same_weights(ours, theirs)
 
@@ -151,7 +152,7 @@ def test_same_as_keras_with_class_weights():
 def test_same_as_keras_with_batch_normalization():
     """Its moving statistics too, and a smaller last batch, whose statistics are those of its own rows."""
     ours, theirs = (network(keras.layers.BatchNormalization()) for _ in range(2))
-    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    fit(ours, *rows(), SETTINGS, seed=SEED)
     keras_fit(theirs, *rows(), SETTINGS)
     assert_same_weights(ours, theirs)
 
@@ -161,7 +162,7 @@ def test_early_stopping_as_keras():
     inputs, targets = rows(96)
     settings = changed(optimizer="sgd", learning_rate=0.5, batch_size=96, epochs=60, patience=2)
     ours, theirs = network(units=40), network(units=40)
-    history = training.fit(ours, inputs, targets, settings, seed=SEED, validation=rows(40, 1))
+    history = fit(ours, inputs, targets, settings, seed=SEED, validation=rows(40, 1))
     stop = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
     theirs.compile(keras.optimizers.SGD(0.5), "binary_crossentropy")
     expected = theirs.fit(inputs, targets, 96, 60, verbose=0, callbacks=[stop], validation_data=rows(40, 1)).history
@@ -178,7 +179,7 @@ def test_validation_auc_and_callbacks():
 
     seen: list[tuple[int, dict]] = []
     model = network()
-    history = training.fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1), callbacks=[Seen()])
+    history = fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1), callbacks=[Seen()])
     assert [epoch for epoch, _ in seen] == [0, 1]
     assert set(history) == {"loss", "val_loss", "val_auc"}
     scores, targets = model.predict(rows(40, 1)[0], verbose=0).ravel(), rows(40, 1)[1]
@@ -190,12 +191,12 @@ def test_dropout_takes_a_new_mask_each_step_and_is_deterministic():
     settings = changed(optimizer="sgd", learning_rate=1e-30, batch_size=99, epochs=20)
 
     def losses(seed: int) -> list[float]:
-        return training.fit(network(keras.layers.Dropout(0.5)), *rows(), settings, seed=seed)["loss"]
+        return fit(network(keras.layers.Dropout(0.5)), *rows(), settings, seed=seed)["loss"]
 
     assert len(set(losses(1))) == 20  # the weights stay, so the masks alone differ
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
-    undropped = training.fit(network(), *rows(), settings, seed=1)["loss"][0]
+    undropped = fit(network(), *rows(), settings, seed=1)["loss"][0]
     assert np.mean(losses(1)) == pytest.approx(undropped, abs=0.1)
 
 
@@ -207,17 +208,17 @@ def test_compiles_once_for_all_learning_rates(monkeypatch):
     for batch_size in (8, 16):
         for learning_rate in (1e-2, 1e-3, 1e-4):
             settings = changed(learning_rate=learning_rate, batch_size=batch_size)
-            training.fit(network(), *rows(), settings, seed=SEED)
+            fit(network(), *rows(), settings, seed=SEED)
     assert len(calls) == 2
-    training.fit(network(units=8), *rows(), SETTINGS, seed=SEED)
-    training.fit(network(), *rows(), changed(optimizer="sgd"), seed=SEED)
+    fit(network(units=8), *rows(), SETTINGS, seed=SEED)
+    fit(network(), *rows(), changed(optimizer="sgd"), seed=SEED)
     assert len(calls) == 4
 
 
 def test_learning_rate_counts_though_compiled_once():
     models = [network(), network()]
     for model, learning_rate in zip(models, (1e-2, 1e-3), strict=True):
-        training.fit(model, *rows(), changed(learning_rate=learning_rate), seed=SEED)
+        fit(model, *rows(), changed(learning_rate=learning_rate), seed=SEED)
     theirs = network()
     keras_fit(theirs, *rows(), SETTINGS)
     assert_same_weights(models[1], theirs)
@@ -228,13 +229,13 @@ def test_keeps_a_bounded_number_of_programs(monkeypatch):
     monkeypatch.setattr(compiled, "_programs", {})
     monkeypatch.setattr(compiled, "PROGRAMS_KEPT", 1)
     for optimizer in ("adam", "sgd"):
-        training.fit(network(), *rows(), changed(optimizer=optimizer, epochs=1), seed=SEED)
+        fit(network(), *rows(), changed(optimizer=optimizer, epochs=1), seed=SEED)
     assert len(compiled._programs) == 1
 
 
 def trained_bytes() -> str:
     model = network(keras.layers.Dropout(0.2))
-    training.fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1))
+    fit(model, *rows(), SETTINGS, seed=SEED, validation=rows(40, 1))
     return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
 
 
@@ -246,7 +247,7 @@ def test_same_bytes_in_another_process():
 
 def test_trained_model_is_saved_as_plain_keras(tmp_path):
     model = network(keras.layers.Dropout(0.2))
-    training.fit(model, *rows(), SETTINGS, seed=SEED)
+    fit(model, *rows(), SETTINGS, seed=SEED)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
@@ -262,7 +263,7 @@ def test_functional_model_with_two_branches():
         return keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(keras.layers.Concatenate()(parts)))
 
     ours, theirs = branches(), branches()
-    training.fit(ours, *rows(), SETTINGS, seed=SEED)
+    fit(ours, *rows(), SETTINGS, seed=SEED)
     keras_fit(theirs, *rows(), SETTINGS)
     assert_same_weights(ours, theirs)
 
@@ -270,36 +271,36 @@ def test_functional_model_with_two_branches():
 def test_diverging_loss_is_an_error():
     settings = changed(optimizer="sgd", learning_rate=1e30, epochs=5)
     with pytest.raises(FloatingPointError, match="no longer finite in epoch 1: try a lower learning rate"):
-        training.fit(network(), *rows(), settings, seed=SEED)
+        fit(network(), *rows(), settings, seed=SEED)
 
 
 def test_evaluations_now_and_then_are_those_of_every_epoch():
     settings = changed(epochs=5)
-    every = training.fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1))
-    every_other = training.fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1), validation_freq=2)
+    every = fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1))
+    every_other = fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1), validation_freq=2)
     assert every_other["loss"] == every["loss"]
     assert every_other["val_auc"] == every["val_auc"][1::2]
     stopping = changed(epochs=5, patience=1)
     with pytest.raises(ValueError, match="after each epoch"):
-        training.fit(network(), *rows(), stopping, seed=SEED, validation=rows(40, 1), validation_freq=2)
+        fit(network(), *rows(), stopping, seed=SEED, validation=rows(40, 1), validation_freq=2)
 
 
 def test_early_stopping_without_validation_rows_is_an_error():
     with pytest.raises(ValueError, match="needs validation rows"):
-        training.fit(network(), *rows(), changed(patience=2), seed=SEED)
+        fit(network(), *rows(), changed(patience=2), seed=SEED)
 
 
 def test_an_optimizer_that_keras_does_not_know_is_an_error_of_one_line():
     with pytest.raises(InputError, match=r"^params.yaml: training\.optimizer: Keras knows no 'unheard'$"):
-        training.fit(network(), *rows(), changed(optimizer="unheard"), seed=SEED)
+        fit(network(), *rows(), changed(optimizer="unheard"), seed=SEED)
 
 
 def test_unequal_numbers_of_rows_are_an_error():
     with pytest.raises(ValueError, match="99 rows of inputs, 98 of targets"):
-        training.fit(network(), rows()[0], rows()[1][1:], SETTINGS, seed=SEED)
+        fit(network(), rows()[0], rows()[1][1:], SETTINGS, seed=SEED)
 
 
 def test_adapted_layer_is_an_error():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Normalization(), keras.layers.Dense(1, "sigmoid")])
     with pytest.raises(ValueError, match="apply it to the rows before training"):
-        training.fit(model, *rows(), SETTINGS, seed=SEED)
+        fit(model, *rows(), SETTINGS, seed=SEED)

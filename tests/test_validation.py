@@ -12,14 +12,16 @@ from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from stages.lib import encoding, importance, table
-from stages.lib.calibration import Recalibration
-from stages.lib.decision import Decision
-from stages.lib.splitting import folds
-from stages.lib.validation import cross_validate
+from stages.lib.dataset.sessions import Sessions, read_sessions
+from stages.lib.dataset.splits import cv_folds
+from stages.lib.modeling import permutation_importance as importance
+from stages.lib.modeling.calibration import Calibration
+from stages.lib.modeling.cross_validation import cross_validate
+from stages.lib.modeling.decision import Decision
+from stages.lib.modeling.encoder import Encoder, fit_encoder
 
 
-def sessions(rows: int = 200) -> table.Sessions:
+def sessions(rows: int = 200) -> Sessions:
     frame = sessions_frame(rows).assign(number=np.arange(rows))
     return as_sessions(frame, buys="target", number="key")
 
@@ -28,14 +30,14 @@ def sessions(rows: int = 200) -> table.Sessions:
 class Numbers:
     """Says for each row its number of pages, over a hundred; remembers what it was fitted on."""
 
-    rows: table.Sessions
-    encoder: encoding.Encoder
+    rows: Sessions
+    encoder: Encoder
 
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         return features["pages"].to_numpy(np.float32) / 100
 
 
-def rows_of(predictor, part: table.Sessions) -> pd.Series:
+def rows_of(predictor, part: Sessions) -> pd.Series:
     return pd.Series({"rows": len(part)})
 
 
@@ -50,10 +52,10 @@ def test_each_fold_is_predicted_by_what_the_others_were_fitted_on():
     judged = cross_validate(
         fit, everything, standard(), "target", 4, seed=1, look=lambda one, part: pd.Series({"rows": len(part)})
     )
-    parts = folds(everything, "target", 4, seed=1)
+    parts = cv_folds(everything, "target", 4, seed=1)
     for one, (stay, _) in zip(fitted, parts, strict=True):
         assert one.rows.table.equals(everything.take(stay).table)
-        assert one.encoder == encoding.fit(one.rows.features, standard())
+        assert one.encoder == fit_encoder(one.rows.features, standard())
     held = np.concatenate([held for _, held in parts])
     assert (judged.targets == everything.column("target").to_numpy()[held]).all()
     assert (judged.probabilities == everything.features["pages"].to_numpy(np.float32)[held] / 100).all()
@@ -72,7 +74,7 @@ def test_importance_is_that_of_scikit_learn():
     before = inputs.copy()
     found = pd.DataFrame(
         {
-            seed: importance.fall_in_auc(predict, inputs, targets, [*"abcd"], np.random.default_rng(seed))
+            seed: importance.permutation_importance(predict, inputs, targets, [*"abcd"], np.random.default_rng(seed))
             for seed in range(20)
         }
     )
@@ -92,20 +94,20 @@ def test_inputs_of_one_column_are_shuffled_together():
         assert (rows.sum(axis=1) == 1).all()  # one level each
         return rows[:, 2]
 
-    falls = importance.fall_in_auc(impossible, inputs, targets, ["level"] * 3, random)
+    falls = importance.permutation_importance(impossible, inputs, targets, ["level"] * 3, random)
     assert falls.index.tolist() == ["level"] and falls["level"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_importances_are_means_over_folds_the_most_important_first():
     by_fold = pd.DataFrame({1: {"a": 0.1, "b": 0.3, "c": 0.1}, 2: {"a": 0.1, "b": 0.5, "c": 0.1}})
-    found = importance.table(by_fold)
+    found = importance.importance_table(by_fold)
     assert found.column.tolist() == ["b", "a", "c"]
     assert found.importance.tolist() == pytest.approx([0.4, 0.1, 0.1])
     assert found.se.tolist() == pytest.approx([0.1, 0, 0])
 
 
 def test_an_encoder_says_which_column_each_input_comes_from():
-    fitted = encoding.fit(sessions_frame().drop(columns="buys"), standard())
+    fitted = fit_encoder(sessions_frame().drop(columns="buys"), standard())
     assert len(fitted.columns) == len(fitted.names)
     for column, name in zip(fitted.columns, fitted.names, strict=True):
         assert name.split("=")[0] == column
@@ -121,13 +123,13 @@ def test_a_decision_is_saved_loaded_and_written_with_the_predictions(kind, tmp_p
     assert Decision.load(tmp_path / "decision.json") == decision
     test = sessions()
     decision.write(tmp_path / "predictions.parquet", test, probabilities[:200], probabilities[200:])
-    written = table.read(tmp_path / "predictions.parquet")
-    assert written.keys.equals(test.only("key").table)
+    written = read_sessions(tmp_path / "predictions.parquet")
+    assert written.keys.equals(test.select("key").table)
     expected = decision.recalibration.apply(probabilities)
     assert (written.column("probability").to_numpy() == expected[:200]).all()
-    assert (written.only("repeat").table["probability_1"].to_numpy() == expected[200:]).all()
+    assert (written.select("repeat").table["probability_1"].to_numpy() == expected[200:]).all()
     assert (written.column("decision").to_numpy() == (expected[:200].astype(float) >= decision.threshold)).all()
-    field = written.only("decision").table.schema[0]
+    field = written.select("decision").table.schema[0]
     assert float(field.metadata[b"threshold"]) == decision.threshold and field.type == pa.bool_()
 
 
@@ -139,4 +141,4 @@ def test_recalibration_changes_probabilities_not_their_order():
     right = decision.recalibration.apply(spoiled.astype(np.float32))
     assert abs(right.mean() - targets.mean()) < 0.01 < abs(spoiled.mean() - targets.mean())
     assert roc_auc_score(targets, right) == pytest.approx(roc_auc_score(targets, spoiled), abs=1e-6)
-    assert Recalibration().apply(right) is right
+    assert Calibration().apply(right) is right

@@ -1,0 +1,61 @@
+"""The models that a network has to beat: scikit-learn's logistic regression and boosted trees.
+
+Unlike the networks, they need all rows in memory: 8 bytes per value, and what scikit-learn copies.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from stages.lib.common.params import Logistic, Trees
+from stages.lib.dataset.parquet import Frame, iter_chunks
+from stages.lib.dataset.sessions import Sessions
+from stages.lib.modeling.encoder import Encoder
+
+MAX_CATEGORIES = 255  # of a column that the trees treat as categorical; scikit-learn allows no more
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted classifier, and how a chunk of features is encoded for it."""
+
+    classifier: Any
+    encode: Callable[[pd.DataFrame], np.ndarray]
+
+    def predict(self, features: Frame) -> np.ndarray:
+        """Probabilities of a purchase, float32 of shape (rows,)."""
+        return self.classifier.predict_proba(_encoded(features, self.encode))[:, 1].astype(np.float32)
+
+
+def fit_logistic(
+    sessions: Sessions, encoder: Encoder, *, settings: Logistic, extra_seed: int = 0, verbose: bool = False
+) -> Baseline:
+    """Logistic regression on a network's inputs; it draws no random numbers, so `extra_seed` changes nothing."""
+    return _fit(LogisticRegression(C=settings.C, solver="newton-cholesky"), sessions, encoder.transform)
+
+
+def fit_trees(
+    sessions: Sessions, encoder: Encoder, *, settings: Trees, seed: int, extra_seed: int = 0, verbose: bool = False
+) -> Baseline:
+    """Histogram gradient boosting on ordinals: a categorical column is one column, not one-hot."""
+    n_categories = [len(category.levels) for category in encoder.categories]
+    is_categorical = encoder.code_is_category.copy()
+    is_categorical[len(is_categorical) - len(n_categories) :] = np.array(n_categories) <= MAX_CATEGORIES
+    classifier = HistGradientBoostingClassifier(
+        **settings.model_dump(), categorical_features=is_categorical, random_state=seed + extra_seed
+    )
+    return _fit(classifier, sessions, encoder.codes)
+
+
+def _fit(classifier: Any, sessions: Sessions, encode: Callable[[pd.DataFrame], np.ndarray]) -> Baseline:
+    inputs = _encoded(sessions.features, encode)
+    return Baseline(classifier.fit(inputs, sessions.column("target").to_numpy()), encode)
+
+
+def _encoded(features: Frame, encode: Callable[[pd.DataFrame], np.ndarray]) -> np.ndarray:
+    return np.concatenate([encode(chunk) for chunk in iter_chunks(features)])

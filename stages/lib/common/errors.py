@@ -1,0 +1,35 @@
+"""The one kind of error that is the user's to fix, and how a broken file becomes one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class InputError(Exception):
+    """A mistake in the data or the parameters that the user can fix; its text is one line."""
+
+
+@contextmanager
+def file_errors(path: Path, what: str, hint: str = "", errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what goes wrong while `path` is read into an InputError that names the file.
+
+    Args:
+        path: the file being read inside the block.
+        what: what the file should be, with its article: "a parquet file".
+        hint: what to do about a missing file, such as "run the split stage".
+        errors: exceptions of the library that reads it, beside OSError and ValueError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file{hint and f'; {hint}'}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not {what}: {first_line(error)}") from None
+    except errors as error:
+        raise InputError(f"{path}: not {what}: {first_line(error)}") from None
+
+
+def first_line(error: object) -> str:
+    """The first line of an error's text that is not empty, or the error's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

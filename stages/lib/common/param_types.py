@@ -1,0 +1,65 @@
+"""Types of single parameters: what they accept, and the message for what they refuse."""
+
+import re
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
+
+MIN_MEMORY = 500 * 10**6  # bytes; Python and its libraries take half of it
+
+
+def _check_delimiter(value: str) -> str:
+    if value != "auto" and len(value) != 1:
+        raise ValueError(f"expected auto or one character, got {value!r}")
+    return value
+
+
+def _check_not_one(value: int) -> int:
+    if value == 1:
+        raise ValueError("expected 2 or more, or 0 for none, got 1")
+    return value
+
+
+def _check_backend(value: str) -> str:
+    if value != "loky" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", value):
+        example = "tcp://127.0.0.1:8786"
+        raise ValueError(f"expected loky or the address of a Dask scheduler, such as {example}, got {value!r}")
+    return value
+
+
+def _check_engine(value: str) -> str:
+    if not re.match(r"[a-z]+://", value):
+        raise ValueError(f"expected a URL that Ibis connects to, such as duckdb:// or pyspark://, got {value!r}")
+    return value
+
+
+def _parse_memory(value: Any) -> Any:
+    if value is not None:
+        try:
+            value = TypeAdapter(ByteSize).validate_python(str(value))  # as text, since True would count as 1
+        except ValidationError:
+            raise ValueError(f"expected a size such as 1GB, or null, got {value!r}") from None
+        if value < MIN_MEMORY:
+            raise ValueError(f"expected at least {MIN_MEMORY // 10**6}MB, got {value // 10**6}MB")
+    return value
+
+
+def _parse_day(value: Any) -> Any:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+FractionOrZero = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+Folds = Annotated[int, Field(ge=0), AfterValidator(_check_not_one)]
+Bins = Folds
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Day = Annotated[date, BeforeValidator(_parse_day)]
+Delimiter = Annotated[str, AfterValidator(_check_delimiter)]
+EngineUrl = Annotated[str, AfterValidator(_check_engine)]
+Memory = Annotated[int | None, BeforeValidator(_parse_memory)]
+GridBackend = Annotated[str, AfterValidator(_check_backend)]

@@ -1,0 +1,239 @@
+"""params.yaml as typed, checked, immutable sections: `params = Params.load()`, then attributes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stages.lib.common.errors import InputError
+from stages.lib.common.param_types import (
+    Bins,
+    Count,
+    CountOrZero,
+    Day,
+    Delimiter,
+    EngineUrl,
+    Folds,
+    Fraction,
+    FractionOrZero,
+    GridBackend,
+    Memory,
+    NotNegative,
+    Positive,
+    Seed,
+)
+from stages.lib.common.params_file import describe, most_telling, read_params_file
+
+PARAMS = Path("params.yaml")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Runtime(Section):
+    """Where and with how much memory stages run; no result depends on it."""
+
+    engine: EngineUrl
+    memory_limit: Memory
+    backend: GridBackend
+
+
+class Simulate(Section):
+    sessions: Count
+    purchases: Count
+    start: Day
+    days: Count
+    signal: NotNegative
+
+    @model_validator(mode="after")
+    def _fewer_purchases_than_sessions(self) -> Self:
+        if self.purchases >= self.sessions:
+            raise ValueError("purchases must be fewer than sessions")
+        return self
+
+
+class Csv(Section):
+    delimiter: Delimiter
+    encoding: Literal["utf-8", "utf-16", "latin-1"]
+    truncated_last_line: Literal["error", "drop"]
+
+
+class Clicks(Section):
+    score_at_view: Count
+    columns: dict[str, str | None]
+    events: dict[str, list[str]]
+    page_types: dict[str, list[str]]
+
+
+class Keys(Section):
+    session: str | None
+    visitor: str | None
+    time: str | None
+
+
+class Prepare(Section):
+    source: str
+    source_type: Literal["clicks", "sessions"]
+    target: str
+    positive_class: str | int | float | bool | None
+    drop: list[str]
+    categories: list[str]
+    numeric: list[str]
+    dates: list[str]
+    na_values: list[str]
+    keys: Keys
+    csv: Csv
+    clicks: Clicks
+
+
+class Split(Section):
+    strategy: Literal["stratified", "grouped", "temporal"]
+    test_size: Fraction
+    leakage_auc: Fraction
+
+
+class Validation(Section):
+    folds: Folds
+    calibration: Literal["none", "sigmoid", "isotonic"]
+    extra_seeds: CountOrZero
+
+    @model_validator(mode="after")
+    def _calibration_needs_folds(self) -> Self:
+        if self.calibration != "none" and not self.folds:
+            raise ValueError("calibration needs folds")
+        return self
+
+
+class Encoding(Section):
+    scaling: Literal["standard", "quantile"]
+    bins: Bins
+    max_categories: Annotated[int, Field(ge=2)]
+    min_frequency: FractionOrZero
+
+
+class Network(Section):
+    layers: Annotated[list[Count], Field(min_length=1)]
+    activation: str
+    l2: NotNegative
+    dropout: FractionOrZero
+    initializer: str
+    ensemble_size: Count
+
+
+class Training(Section):
+    optimizer: str
+    learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
+    weight_decay: NotNegative
+    batch_size: Count
+    epochs: Count
+    patience: CountOrZero
+    class_weight: Literal["none", "balanced"]
+
+
+class ModelConfig(Section):
+    """How a network is made: features to inputs, inputs to a probability, and the training."""
+
+    encoding: Encoding
+    network: Network
+    training: Training
+    validation_split: FractionOrZero
+
+    @model_validator(mode="after")
+    def _stopping_needs_validation(self) -> Self:
+        if self.training.patience and not self.validation_split:
+            raise ValueError("training.patience needs a validation_split above 0")
+        return self
+
+    def with_point(self, point: dict[str, Any]) -> "ModelConfig":
+        """This configuration with the values of a grid point, each checked against its type.
+
+        Raises:
+            ValueError: a key is none of encoding, network and training, or a value does not fit.
+        """
+        sections = {name: getattr(self, name).model_dump() for name in ("encoding", "network", "training")}
+        for name, value in point.items():
+            section = next((section for section in sections.values() if name in section), None)
+            if section is None:
+                known = ", ".join(key for section in sections.values() for key in section)
+                raise ValueError(f"{name}: unknown key; known are {known}")
+            section[name] = value
+        return ModelConfig.model_validate(self.model_dump() | sections)
+
+
+class GridSearch(Section):
+    base: Literal["train_base", "train_strong"]
+    folds: Folds
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+    validation_split: Fraction
+
+
+class SmoteTrain(Section):
+    seed: Seed
+    variant: Literal["smote", "smotenc", "borderline", "adasyn", "none"]
+    sampling_strategy: Annotated[float, Field(gt=0, le=1)]
+    k_neighbors: Count
+
+
+class Logistic(Section):
+    C: Positive
+
+
+class Trees(Section):
+    learning_rate: Positive
+    max_iter: Count
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+
+
+class TrainReference(Section):
+    logistic: Logistic
+    trees: Trees
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Seed
+    runtime: Runtime
+    simulate: Simulate
+    prepare: Prepare
+    split: Split
+    validation: Validation
+    train_base: ModelConfig
+    grid_search: GridSearch
+    smote_train: SmoteTrain
+    train_strong: ModelConfig
+    train_reference: TrainReference
+
+    @classmethod
+    def load(cls, path: Path = PARAMS) -> Self:
+        """Read and check the whole file, so that a mistake in any section shows before the first stage runs.
+
+        Raises:
+            InputError: one line that names the first unknown, missing, renamed, wrongly typed or out-of-range key.
+        """
+        document = read_params_file(path)
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise InputError(f"{path}: {most_telling(error.errors())}") from None
+
+    @property
+    def grid_base(self) -> ModelConfig:
+        """The configuration that the grid varies."""
+        return {"train_base": self.train_base, "train_strong": self.train_strong}[self.grid_search.base]
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Self:
+        for name, values in self.grid_search.grid.items():
+            for position, value in enumerate(values):
+                if value in values[:position]:
+                    raise ValueError(f"grid_search.grid.{name}: {value!r} is listed twice")
+                try:
+                    self.grid_base.with_point({name: value})
+                except ValidationError as error:
+                    raise ValueError(f"grid_search.grid: {describe(error.errors()[0])}") from None
+                except ValueError as error:
+                    raise ValueError(f"grid_search.grid.{error}") from None
+        return self

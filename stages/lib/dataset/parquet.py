@@ -1,0 +1,97 @@
+"""Rows of a parquet file that are read on demand, by column or by chunk, so that the table need not fit in memory."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib.common.errors import file_errors
+
+CHUNK_ROWS = 2**16  # rows in memory at a time
+
+
+class ParquetTable:
+    """Some columns and rows of a parquet file, with the part of `pyarrow.Table`'s interface that is needed here."""
+
+    def __init__(self, path: Path, schema: pa.Schema, rows: np.ndarray) -> None:
+        """`rows` are row numbers in the file, ascending."""
+        self.path, self.schema, self.rows = path, schema, rows
+        self.num_rows, self.num_columns = len(rows), len(schema)
+
+    def select(self, names: list[str]) -> "ParquetTable":
+        """The same rows of these columns."""
+        fields = [self.schema.field(name) for name in names]
+        return ParquetTable(self.path, pa.schema(fields, self.schema.metadata), self.rows)
+
+    def take(self, idx: pa.Array) -> "ParquetTable":
+        """The rows at these positions, which ascend."""
+        return ParquetTable(self.path, self.schema, self.rows[idx.to_numpy()])
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return self.select([name]).read()[name]
+
+    def read(self) -> pa.Table:
+        """The whole table, in memory."""
+        return pa.Table.from_batches(self.to_batches(), self.schema)
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in order, a row group of the file in memory at a time."""
+        with (
+            file_errors(self.path, "a complete parquet file", errors=(pa.ArrowException,)),
+            pq.ParquetFile(self.path) as file,
+        ):
+            first = 0
+            for group in range(file.num_row_groups):
+                last = first + file.metadata.row_group(group).num_rows
+                start, stop = np.searchsorted(self.rows, (first, last))
+                if start < stop:
+                    table = file.read_row_group(group, self.schema.names).select(self.schema.names)
+                    if stop - start < last - first:
+                        table = table.take(pa.array(self.rows[start:stop] - first))
+                    yield from table.cast(self.schema).to_batches()
+                first = last
+
+
+class ParquetFrame:
+    """The part of `pandas.DataFrame`'s interface that is needed here, for a ParquetTable."""
+
+    def __init__(self, table: ParquetTable) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table.schema.names)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return self.table[name].to_pandas()
+
+    def items(self) -> Iterator[tuple[str, pd.Series]]:
+        return ((name, self[name]) for name in self)
+
+
+Frame = pd.DataFrame | ParquetFrame
+
+
+def iter_chunks(frame: Frame) -> Iterator[pd.DataFrame]:
+    """The frame's rows, CHUNK_ROWS at a time; an empty frame gives one empty chunk."""
+    if isinstance(frame, ParquetFrame):
+        tables = rechunk(frame.table.to_batches(), frame.table.schema, CHUNK_ROWS)
+        return (table.to_pandas() for table in tables)
+    return (frame.iloc[start : start + CHUNK_ROWS] for start in range(0, max(len(frame), 1), CHUNK_ROWS))
+
+
+def rechunk(batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
+    """The batches as tables of `rows` rows each and one of the rest; no rows give one empty table."""
+    pending, is_empty = pa.Table.from_batches([], schema), True
+    for batch in batches:
+        pending = pa.concat_tables([pending, pa.Table.from_batches([batch]).cast(schema)])
+        while pending.num_rows >= rows:
+            yield pending.slice(0, rows).combine_chunks()
+            pending, is_empty = pending.slice(rows), False
+    if pending.num_rows or is_empty:
+        yield pending.combine_chunks()

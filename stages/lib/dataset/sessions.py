@@ -1,0 +1,112 @@
+"""The session table in a parquet file, in which each column has a role: key, visitor, time, feature or target."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib.common.errors import InputError, file_errors
+from stages.lib.common.files import atomic_write
+from stages.lib.dataset.parquet import Frame, ParquetFrame, ParquetTable, rechunk
+
+ROLES = ("key", "visitor", "time", "feature", "target")
+ROW_GROUP = 2**16
+IN_MEMORY = 2**26  # values; larger files stay on disk. Half a GiB of numbers
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Rows of sessions, in memory or in their file; each field of the table's schema carries its role."""
+
+    table: pa.Table | ParquetTable
+
+    def names(self, *roles: str) -> list[str]:
+        """The columns that have one of these roles."""
+        return [field.name for field in self.table.schema if role_of(field) in roles]
+
+    def select(self, *roles: str) -> "Sessions":
+        """The same rows with the columns of these roles only."""
+        return Sessions(self.table.select(self.names(*roles)))
+
+    def take(self, idx: np.ndarray) -> "Sessions":
+        """The rows at these positions, which ascend."""
+        return Sessions(self.table.take(pa.array(idx)))
+
+    def frame(self, *roles: str) -> Frame:
+        """The columns of these roles; those of a table on disk are read on demand."""
+        table = self.select(*roles).table
+        return ParquetFrame(table) if isinstance(table, ParquetTable) else table.to_pandas()
+
+    @property
+    def features(self) -> Frame:
+        return self.frame("feature")
+
+    def to_arrow(self) -> pa.Table:
+        """The whole table, in memory."""
+        return self.table.read() if isinstance(self.table, ParquetTable) else self.table
+
+    @property
+    def keys(self) -> pa.Table:
+        return self.select("key", "visitor", "time").to_arrow()
+
+    def column(self, role: str) -> pd.Series:
+        """The one column with this role: the target (0 or 1), the visitor or the time."""
+        names = self.names(role)
+        if not names:
+            raise InputError(f"the sessions have no {role}; prepare.keys.{role} names its column")
+        return self.table[names[0]].to_pandas()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+
+def role_of(field: pa.Field) -> str:
+    return field.metadata[b"role"].decode()
+
+
+def with_roles(schema: pa.Schema, roles: dict[str, str]) -> pa.Schema:
+    """The schema with each column's role in its metadata; columns that `roles` does not name are features."""
+    return pa.schema(
+        [pa.field(field.name, field.type, metadata={"role": roles.get(field.name, "feature")}) for field in schema]
+    )
+
+
+def read_sessions(path: Path) -> Sessions:
+    """The sessions in `path`, read into memory if they have at most IN_MEMORY values.
+
+    Raises:
+        InputError: there is no such file, or it is none that `write_sessions` wrote.
+    """
+    with (
+        file_errors(path, "a complete parquet file", "the stage before writes it", errors=(pa.ArrowException,)),
+        # Unlike read_table, ParquetFile makes no columns of folders in the path that are called name=value.
+        pq.ParquetFile(path) as file,
+    ):
+        schema, count = file.schema_arrow, file.metadata.num_rows
+        is_small = count * len(schema) <= IN_MEMORY
+        table = file.read() if is_small else ParquetTable(path, schema, np.arange(count))
+    if any(b"role" not in (field.metadata or {}) for field in table.schema):
+        raise InputError(f"{path}: not a session table with roles, as the stage before writes it")
+    return Sessions(table)
+
+
+def write_sessions(path: Path, sessions: Sessions) -> None:
+    """Write all rows, atomically."""
+    write_batches(path, sessions.table.schema, sessions.table.to_batches())
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write rows as they arrive, atomically; returns how many.
+
+    Batches are cut into row groups of one size, so that the bytes do not depend on how the rows were batched.
+    """
+    rows = 0
+    with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for group in rechunk(batches, schema, ROW_GROUP):
+            rows += group.num_rows
+            writer.write_table(group, row_group_size=ROW_GROUP)
+    return rows
