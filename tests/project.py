@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
-
-ROOT = Path(__file__).parents[1]
+from benchmarks.tools import ROOT, write_params
 
 # As little as makes all stages run
 TINY = {
@@ -46,14 +44,7 @@ class Project:
         self.run("git", "init", "--quiet", "--initial-branch", "main")
 
     def set_params(self, **changes: object) -> None:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        for name, value in changes.items():
-            *sections, key = name.split(".")
-            section = params
-            for part in sections:
-                section = section[part]
-            section[key] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        write_params(self.folder / "params.yaml", changes)
 
     def run(self, *command: str, **streams: Any) -> subprocess.CompletedProcess:
         return subprocess.run(command, **self._here(command) | streams, check=False)

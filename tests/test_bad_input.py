@@ -14,7 +14,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, as_sessions, sessions_frame, standard
+from helpers import (
+    ROOT,
+    PreparedSessions,
+    PrepareTable,
+    RunStage,
+    WriteParams,
+    WriteSource,
+    as_sessions,
+    sessions_frame,
+    standard,
+)
 
 from stages.lib.dataset.sessions import write_sessions
 from stages.lib.modeling.encoder import fit_encoder
@@ -119,7 +129,9 @@ TARGETS = {
     ),
     "a target of classes without meaning": Case("got 'left', 'stays'", SESSIONS.assign(buys=["left", "stays"] * 60)),
     "a target of many classes": Case("'106', …;", SESSIONS.assign(buys=range(120))),
-    "no such positive value": Case("no row is 7 (prepare.positive_class); it has '0', '1'", CSV, params={"positive": 7}),
+    "no such positive value": Case(
+        "no row is 7 (prepare.positive_class); it has '0', '1'", CSV, params={"positive": 7}
+    ),
     "yes without quotes": Case(
         "no row is True (prepare.positive_class; in quotes it is a text); it has 'no', 'yes'",
         SESSIONS.assign(buys=["no", "no", "yes"] * 40),
@@ -355,12 +367,12 @@ SESSION_CASES = FILES | TARGETS | COLUMNS | NAMES
 
 
 @pytest.mark.parametrize("case", SESSION_CASES.values(), ids=SESSION_CASES)
-def test_sessions_that_can_not_be_used_are_refused_in_one_line(prepare, case):
+def test_sessions_that_can_not_be_used_are_refused_in_one_line(prepare: PrepareTable, case) -> None:
     assert case.says in only_line(prepare, case)
 
 
 @pytest.mark.parametrize("case", LOGS.values(), ids=LOGS)
-def test_a_log_that_can_not_be_used_is_refused_in_one_line(prepare, case):
+def test_a_log_that_can_not_be_used_is_refused_in_one_line(prepare: PrepareTable, case) -> None:
     clicks = {"prepare.source_type": "clicks", "prepare.target": "Kauf"}
     assert case.says in only_line(prepare, case, **clicks)
 
@@ -379,12 +391,12 @@ BUYING_LOG = pd.concat([LOG, LOG[5::12].assign(event="purchase")])
         ({"prepare.target": "visitor"}, "prepare.target: 'visitor' is the name of another column"),
     ],
 )
-def test_names_that_do_not_fit_a_log_are_refused_in_one_line(prepare, settings, says):
+def test_names_that_do_not_fit_a_log_are_refused_in_one_line(prepare: PrepareTable, settings, says: str) -> None:
     clicks = {"prepare.source_type": "clicks", "prepare.target": "Kauf"}
     assert says in only_line(prepare, Case(says, BUYING_LOG, "a.parquet"), **clicks | settings)
 
 
-def test_a_feature_of_a_log_can_be_dropped(prepared):
+def test_a_feature_of_a_log_can_be_dropped(prepared: PreparedSessions) -> None:
     settings = {
         "prepare.source_type": "clicks",
         "prepare.target": "Kauf",
@@ -398,7 +410,7 @@ def test_a_feature_of_a_log_can_be_dropped(prepared):
 @pytest.mark.parametrize(
     ("name", "says"), [("nowhere.csv", "no such file"), ("data.csv", "a folder without parquet files")]
 )
-def test_a_source_that_is_no_file_is_refused(run_stage, write_params, name, says):
+def test_a_source_that_is_no_file_is_refused(run_stage: RunStage, write_params: WriteParams, name, says: str) -> None:
     write_params(**{"prepare.source_type": "sessions"})
     Path("data.csv").mkdir()
     assert run_stage("prepare", name, "prepared.parquet").error == f"prepare: {name}: {says}"
@@ -422,13 +434,13 @@ def split_line(run_stage, rows: pd.DataFrame | bytes | None) -> str:
 
 
 @pytest.mark.parametrize("by", ["visitor", "time"])
-def test_a_split_without_its_key_is_refused(run_stage, write_params, by):
+def test_a_split_without_its_key_is_refused(run_stage: RunStage, write_params: WriteParams, by) -> None:
     write_params(**{"split.strategy": by})
     assert split_line(run_stage, SESSIONS) == f"split: the sessions have no {by}; prepare.keys.{by} names its column"
 
 
 @pytest.mark.parametrize("rows", [SESSIONS[:2], SESSIONS[:4], SESSIONS[1:6]], ids=["two", "four", "five"])
-def test_too_few_rows_to_split_are_refused(run_stage, write_params, rows):
+def test_too_few_rows_to_split_are_refused(run_stage: RunStage, write_params: WriteParams, rows) -> None:
     write_params()
     assert "too few rows" in split_line(run_stage, rows)
 
@@ -442,12 +454,16 @@ def test_too_few_rows_to_split_are_refused(run_stage, write_params, rows):
     ],
     ids=["none", "truncated", "no roles"],
 )
-def test_sessions_that_no_stage_wrote_are_refused(run_stage, write_params, content, says):
+def test_sessions_that_no_stage_wrote_are_refused(
+    run_stage: RunStage, write_params: WriteParams, content, says: str
+) -> None:
     write_params()
     assert says in split_line(run_stage, content)
 
 
-def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, write_params):
+def test_too_few_purchases_for_smote_are_refused_before_training(
+    run_stage: RunStage, write_params: WriteParams
+) -> None:
     write_params(**{"smote_train.k_neighbors": 30})
     train = as_sessions(SESSIONS, buys="target")
     write_sessions(Path("train.parquet"), train)
@@ -469,7 +485,9 @@ def test_too_few_purchases_for_smote_are_refused_before_training(run_stage, writ
         ("a.csv", "a.csv: no column 'Kauf' (prepare.target); it has pages, seconds, browser, buys"),
     ],
 )
-def test_a_user_sees_one_line_and_an_exit_code(write_params, write_source, name, says):
+def test_a_user_sees_one_line_and_an_exit_code(
+    write_params: WriteParams, write_source: WriteSource, name, says: str
+) -> None:
     write_params(**{"prepare.source_type": "sessions"})
     write_source(CSV, "a.csv")
     Path("prepared.parquet").write_bytes(EARLIER)
@@ -484,7 +502,7 @@ def test_a_user_sees_one_line_and_an_exit_code(write_params, write_source, name,
 
 
 @pytest.mark.parametrize("paths", [[], ["a.csv"], ["a.csv", "b.parquet", "c"]])
-def test_a_wrong_number_of_paths_is_told_with_the_usage(run_stage, paths):
+def test_a_wrong_number_of_paths_is_told_with_the_usage(run_stage: RunStage, paths) -> None:
     ran = run_stage("prepare", *paths)
     assert ran.code == 2
     assert ran.err.startswith("usage: python -m stages.prepare [-h] clicks_or_sessions sessions\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_sessions, sessions_frame
+from helpers import WriteParams, as_sessions, sessions_frame
 
 from benchmarks import grid_search, quality, scale, scale_training, scaling, step
 from stages.lib.common.params import load
@@ -16,7 +16,7 @@ from stages.lib.dataset.sessions import write_sessions
 pytestmark = pytest.mark.slow
 
 
-def test_a_step_is_timed(monkeypatch):
+def test_a_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "ROWS", 480)
     monkeypatch.setattr(step.synthetic, "__defaults__", (480, 125))
     # model.fit is timed in a process of its own
@@ -26,13 +26,13 @@ def test_a_step_is_timed(monkeypatch):
     assert all(value > 0 for value in found.values())
 
 
-def test_training_is_timed_by_rows(monkeypatch):
+def test_training_is_timed_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     made = step.synthetic
     monkeypatch.setattr(scaling.step, "synthetic", lambda count: made(count // 100))
     assert scaling.rows(most=150_000)["rows"].tolist() == [50_000, 150_000]
 
 
-def test_training_from_a_file_is_timed_by_rows(tmp_path: Path, monkeypatch):
+def test_training_from_a_file_is_timed_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale_training, "PICTURE", tmp_path / "scale_training.svg")
     found = pd.DataFrame(scale_training.timed(20_000, tmp_path, with_stage=False))
     scale_training.draw(found)
@@ -41,8 +41,8 @@ def test_training_from_a_file_is_timed_by_rows(tmp_path: Path, monkeypatch):
 
 
 def test_a_single_hold_out_gives_the_study_s_way_one_part_to_train_on_and_one_to_be_judged_by(
-    project: Path, write_params
-):
+    project: Path, write_params: WriteParams
+) -> None:
     write_params(**{"grid_search.folds": 0})
     sessions = as_sessions(sessions_frame(200), buys="target")
     write_sessions(Path("train.parquet"), sessions)
@@ -53,7 +53,9 @@ def test_a_single_hold_out_gives_the_study_s_way_one_part_to_train_on_and_one_to
     assert np.abs(rows.validation_inputs.mean(axis=0)).max() > 0.01
 
 
-def test_quality_pairs_each_model_with_the_best_trees(project: Path, monkeypatch, capsys):
+def test_quality_pairs_each_model_with_the_best_trees(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sessions_frame(300).to_csv("shop.csv", index=False)
     command = "quality shop.csv --target buys --models strong,logistic,trees --splits 2 --json q.json --picture q.svg"
     monkeypatch.setattr("sys.argv", command.split())
@@ -67,7 +69,7 @@ def test_quality_pairs_each_model_with_the_best_trees(project: Path, monkeypatch
         assert figures["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
 
 
-def test_prepare_is_timed_by_events_and_engine(tmp_path: Path, monkeypatch):
+def test_prepare_is_timed_by_events_and_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "PICTURE", tmp_path / "scale.svg")
     found = scale.prepare([0.01], ["duckdb", "pandas"])
     scale.draw(found)

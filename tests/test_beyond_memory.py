@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import as_sessions, sessions_frame
+from helpers import as_sessions, sessions_frame
 from test_training import SEED, SETTINGS, assert_same_weights, changed, keras_fit, network, rows
 
 from stages.lib.common.params import Network, Validation, load
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch: pytest.MonkeyPatch):
     """Chunks of at most 41 rows of 6 inputs, and blocks of 4 rows."""
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 1000)
     monkeypatch.setattr(chunks, "BLOCK_ROWS", 4)
@@ -40,18 +40,18 @@ def order(count: int, at_once: int, epoch: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [1, 99, 4000, 10_000, 10_001, 10_257])
-def test_an_epoch_has_every_row_once_in_another_order_each_time(count):
+def test_an_epoch_has_every_row_once_in_another_order_each_time(count) -> None:
     first, again, other = order(count, 4000), order(count, 4000), order(count, 4000, epoch=1)
     np.testing.assert_array_equal(np.sort(first), np.arange(count))
     np.testing.assert_array_equal(first, again)
     assert count == 1 or not np.array_equal(first, other)
 
 
-def test_rows_that_fit_come_as_they_always_did():
+def test_rows_that_fit_come_as_they_always_did() -> None:
     np.testing.assert_array_equal(order(4000, 4000), np.random.default_rng([SEED, 0]).permutation(4000))
 
 
-def test_a_chunk_has_rows_from_all_over_and_neighbours_part():
+def test_a_chunk_has_rows_from_all_over_and_neighbours_part() -> None:
     shuffled = order(200_000, 20_000)
     for chunk in shuffled.reshape(10, -1):
         assert np.bincount(chunk // 50_000, minlength=4).min() > 2_000  # of each quarter
@@ -61,7 +61,7 @@ def test_a_chunk_has_rows_from_all_over_and_neighbours_part():
     assert len(together) < 5_000
 
 
-def test_a_file_is_read_as_the_array_it_holds(tmp_path):
+def test_a_file_is_read_as_the_array_it_holds(tmp_path: Path) -> None:
     matrix = np.random.default_rng(0).standard_normal((999, 3), np.float32)
     read = on_disk(matrix, tmp_path / "a.npy")
     assert read.shape == matrix.shape and len(read) == 999
@@ -69,7 +69,7 @@ def test_a_file_is_read_as_the_array_it_holds(tmp_path):
         np.testing.assert_array_equal(read[part], matrix[part], strict=True)
 
 
-def test_a_file_of_something_else_or_with_an_end_cut_off_is_an_error(tmp_path):
+def test_a_file_of_something_else_or_with_an_end_cut_off_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected rows of float32, got float64"):
         on_disk(np.zeros((3, 2)), tmp_path / "a.npy")
     with pytest.raises(ValueError, match="float32, by column"):
@@ -82,7 +82,9 @@ def test_a_file_of_something_else_or_with_an_end_cut_off_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("bound", [2**29, 50])
-def test_parts_are_gathered_in_memory_or_in_a_file_that_leaves_nothing_behind(bound, tmp_path, monkeypatch):
+def test_parts_are_gathered_in_memory_or_in_a_file_that_leaves_nothing_behind(
+    bound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chunks, "CHUNK_BYTES", bound)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     parts = [np.arange(count * 2.0).reshape(count, 2) for count in (3, 0, 5)]
@@ -92,7 +94,7 @@ def test_parts_are_gathered_in_memory_or_in_a_file_that_leaves_nothing_behind(bo
     assert not [*tmp_path.iterdir()]
 
 
-def test_same_as_keras_in_chunks_from_a_file(small, tmp_path):
+def test_same_as_keras_in_chunks_from_a_file(small, tmp_path: Path) -> None:
     """With weights, with rows to watch which are more than a chunk too, and with a smaller last batch and chunk."""
     (inputs, targets), (held, held_targets) = rows(), rows(70, 1)
     weights = np.random.default_rng(2).uniform(0, 3, 99)
@@ -108,14 +110,14 @@ def test_same_as_keras_in_chunks_from_a_file(small, tmp_path):
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-5)
 
 
-def test_same_as_keras_in_chunks_with_batch_normalization(small):
+def test_same_as_keras_in_chunks_with_batch_normalization(small) -> None:
     ours, theirs = (network(keras.layers.BatchNormalization()) for _ in range(2))
     fit(ours, *rows(), SETTINGS, seed=SEED)
     keras_fit(theirs, *rows(), SETTINGS, orders=[order(99, 40, epoch) for epoch in range(3)])
     assert_same_weights(ours, theirs)
 
 
-def test_a_batch_may_be_more_than_a_chunk(small):
+def test_a_batch_may_be_more_than_a_chunk(small) -> None:
     ours, theirs = network(), network()
     fit(ours, *rows(), changed(batch_size=60), seed=SEED)
     keras_fit(theirs, *rows(), changed(batch_size=60), orders=[order(99, 60, epoch) for epoch in range(3)])
@@ -123,7 +125,7 @@ def test_a_batch_may_be_more_than_a_chunk(small):
 
 
 @pytest.mark.parametrize("bound", [2**29, 1000])
-def test_an_array_and_a_file_train_the_same_bits(bound, tmp_path, monkeypatch):
+def test_an_array_and_a_file_train_the_same_bits(bound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Members of their own, stopped early: whatever the rows come from, and however many chunks they are."""
     monkeypatch.setattr(chunks, "CHUNK_BYTES", bound)
     inputs, targets = rows()
@@ -145,7 +147,7 @@ def test_an_array_and_a_file_train_the_same_bits(bound, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_chunks_learn_as_well_as_all_rows_at_once_though_sorted_by_target(monkeypatch):
+def test_chunks_learn_as_well_as_all_rows_at_once_though_sorted_by_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows least fit for blocks: all of a block have one target."""
     inputs, targets = rows(8_000)
     sort = np.argsort(targets, kind="stable")
@@ -179,7 +181,7 @@ print(peak() - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the most memory a process had on Linux only")
-def test_memory_stays_far_below_the_size_of_the_file(tmp_path):
+def test_memory_stays_far_below_the_size_of_the_file(tmp_path: Path) -> None:
     path, shape = tmp_path / "rows.npy", (2**20, 512)
     with path.open("wb") as file:
         chunks.write_npy(file, shape, [])
@@ -190,11 +192,15 @@ def test_memory_stays_far_below_the_size_of_the_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stage_makes_the_same_of_tables_that_stay_in_their_files(tmp_path, monkeypatch):
+def test_a_stage_makes_the_same_of_tables_that_stay_in_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And, of inputs that are several chunks, something that is about as good, with nothing left behind."""
     (base,) = load("train_base", path=ROOT / "params.yaml")
     (split,) = load("split", path=ROOT / "params.yaml")
-    settings = base.with_point({"layers": [4], "epochs": 2, "learning_rate": 0.01}).model_copy(update={"validation_split": 0.2})
+    settings = base.with_point({"layers": [4], "epochs": 2, "learning_rate": 0.01}).model_copy(
+        update={"validation_split": 0.2}
+    )
     sessions = as_sessions(sessions_frame(900).assign(id=range(900)), buys="target", id="key")
     table.write_sessions(tmp_path / "train.parquet", sessions)
     table.write_sessions(tmp_path / "test.parquet", sessions.take(np.arange(300)).select("feature", "key"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import readme
 import yaml
-from project import TINY, Clone
+from project import TINY, Clone, Project
 
 RATE, TREES = "train_base.training.learning_rate", "train_reference.trees.max_iter"
 RATES = {"rate-1": 0.00001, "rate-2": 0.01}
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def clone(origin, tmp_path_factory) -> Iterator[Clone]:
+def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     made = Clone(origin, tmp_path_factory.mktemp("branches") / "clone", with_cache=True)
     yield made
     for pid in workers(made):
@@ -43,7 +43,7 @@ def workers(clone: Clone) -> set[int]:
 
 
 @pytest.fixture(scope="module")
-def sweep(clone) -> dict[str, dict]:
+def sweep(clone: Clone) -> dict[str, dict]:
     """Experiments with two learning rates and with a parameter that is wrong, run two at a time: DVC's word on each."""
     clone.dvc("exp", "run", "--queue", "--name", "rate", "-S", f"{RATE}=0.00001,0.01")
     clone.dvc("exp", "run", "--queue", "--name", "wrong", "-S", "smote_train.sampling_strategy=2")
@@ -68,7 +68,7 @@ def committed_scores(clone: Clone, revision: str) -> dict:
     return json.loads(clone.git("show", f"{revision}:{SCORES}"))
 
 
-def test_all_that_is_queued_is_run_two_at_a_time_and_the_workspace_stays_as_it_is(clone, sweep):
+def test_all_that_is_queued_is_run_two_at_a_time_and_the_workspace_stays_as_it_is(clone: Clone, sweep) -> None:
     log = clone.file(".dvc/tmp/all.log").decode()
     assert set(sweep) == {*RATES, "wrong"}, log
     assert [name for name, shown in sweep.items() if shown["error"]] == ["wrong"], log
@@ -76,11 +76,13 @@ def test_all_that_is_queued_is_run_two_at_a_time_and_the_workspace_stays_as_it_i
     assert clone.git("status", "--porcelain") == ""
 
 
-def test_the_log_of_an_experiment_that_failed_says_why(clone, sweep):
-    assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in clone.dvc("queue", "logs", "wrong")
+def test_the_log_of_an_experiment_that_failed_says_why(clone: Clone, sweep) -> None:
+    assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in clone.dvc(
+        "queue", "logs", "wrong"
+    )
 
 
-def test_an_experiment_is_shown_with_its_params_and_metrics(clone, sweep):
+def test_an_experiment_is_shown_with_its_params_and_metrics(clone: Clone, sweep) -> None:
     before = clone.scores()
     for name, rate in RATES.items():
         shown = sweep[name]["data"]
@@ -90,7 +92,7 @@ def test_an_experiment_is_shown_with_its_params_and_metrics(clone, sweep):
         assert {model for model in before if scores[model] != before[model] and "_" not in model} == TRAINED
 
 
-def test_afterwards_no_worker_is_left(clone, sweep):
+def test_afterwards_no_worker_is_left(clone: Clone, sweep) -> None:
     for _ in range(60):
         if not workers(clone):
             break
@@ -99,7 +101,7 @@ def test_afterwards_no_worker_is_left(clone, sweep):
     assert not list((clone.folder / ".dvc/tmp/exps").glob("*/.grid_search"))
 
 
-def test_an_experiment_that_is_applied_is_what_repro_would_make_of_its_params(clone, sweep):
+def test_an_experiment_that_is_applied_is_what_repro_would_make_of_its_params(clone: Clone, sweep) -> None:
     clone.dvc("exp", "apply", "rate-2")
     try:
         assert not stages_run(clone.dvc("repro"))
@@ -114,7 +116,7 @@ def test_an_experiment_that_is_applied_is_what_repro_would_make_of_its_params(cl
         clone.dvc("checkout", "--quiet")
 
 
-def test_an_experiment_becomes_a_branch(clone, sweep):
+def test_an_experiment_becomes_a_branch(clone: Clone, sweep) -> None:
     clone.dvc("exp", "branch", "rate-1", "slower")
     changes = json.loads(clone.dvc("params", "diff", "main", "slower", "--json"))
     assert changes == {"params.yaml": {RATE: {"old": 0.00005, "new": 0.00001, "diff": pytest.approx(-0.00004)}}}
@@ -123,7 +125,7 @@ def test_an_experiment_becomes_a_branch(clone, sweep):
 
 
 @pytest.fixture(scope="module")
-def here(clone) -> dict:
+def here(clone: Clone) -> dict:
     """The scores in the workspace after an experiment there."""
     clone.dvc("exp", "run", "--name", "trees", "-S", f"{TREES}=200")
     scores = clone.scores()
@@ -132,13 +134,13 @@ def here(clone) -> dict:
     return scores
 
 
-def test_an_experiment_in_the_workspace_changes_it(clone, here):
+def test_an_experiment_in_the_workspace_changes_it(clone: Clone, here) -> None:
     assert here == committed_scores(clone, commit_of(clone, "trees"))
     assert here["trees"] != committed_scores(clone, "main")["trees"]
 
 
 @pytest.fixture(scope="module")
-def branches(clone, sweep, here) -> Clone:
+def branches(clone: Clone, sweep, here) -> Clone:
     """From main: one with a parameter changed and the pipeline run, another by an experiment."""
     clone.git("checkout", "-b", "faster", "main")
     clone.set_params(**TINY | {RATE: RATES["rate-2"]})
@@ -151,7 +153,7 @@ def branches(clone, sweep, here) -> Clone:
 
 
 @pytest.fixture(scope="module", params=["with data", "a fresh clone without data"])
-def faster(request, branches, tmp_path_factory) -> Clone:
+def faster(request: pytest.FixtureRequest, branches, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The branch, checked out: where it was made, and by somebody who has pulled nothing."""
     branches.git("checkout", "--quiet", "faster")
     if request.param == "with data":
@@ -161,12 +163,12 @@ def faster(request, branches, tmp_path_factory) -> Clone:
     return fresh
 
 
-def test_params_diff_names_the_param_that_was_changed_and_no_other(faster):
+def test_params_diff_names_the_param_that_was_changed_and_no_other(faster) -> None:
     changes = json.loads(faster.dvc("params", "diff", "main", "--json"))
     assert changes == {"params.yaml": {RATE: {"old": 0.00005, "new": 0.01, "diff": pytest.approx(0.00995)}}}
 
 
-def test_metrics_diff_lists_the_models_that_were_trained_anew_and_no_other(faster, origin):
+def test_metrics_diff_lists_the_models_that_were_trained_anew_and_no_other(faster, origin: Project) -> None:
     changes = json.loads(faster.dvc("metrics", "diff", "main", "--json"))
     assert set(changes) == {SCORES, "metrics/decisions.json"}
     models = {name.split(".")[0] for file in changes.values() for name in file}
@@ -179,7 +181,7 @@ def test_metrics_diff_lists_the_models_that_were_trained_anew_and_no_other(faste
         assert change["old"] != change["new"], name
 
 
-def test_plots_diff_draws_both_branches(faster):
+def test_plots_diff_draws_both_branches(faster) -> None:
     drawn = json.loads(faster.dvc("plots", "diff", "main", "--json"))
     assert "errors" not in drawn
     pipeline = yaml.safe_load(faster.file("dvc.yaml"))
@@ -208,7 +210,7 @@ def conflicts(clone: Clone) -> list[str]:
     return clone.git("diff", "--name-only", "--diff-filter=U").splitlines()
 
 
-def test_a_merge_conflict_is_settled_by_repro_and_nothing_is_trained_again(branches, tmp_path):
+def test_a_merge_conflict_is_settled_by_repro_and_nothing_is_trained_again(branches, tmp_path: Path) -> None:
     branches.git("checkout", "--quiet", "faster")
     clone = Clone(branches, tmp_path / "clone", with_cache=True)
     clone.git("branch", "main", "origin/more-trees")  # which has gone on
@@ -228,7 +230,7 @@ def test_a_merge_conflict_is_settled_by_repro_and_nothing_is_trained_again(branc
     assert set(changes) == {RATE, TREES}
 
 
-def test_a_conflict_in_params_is_for_people_to_settle(branches, tmp_path):
+def test_a_conflict_in_params_is_for_people_to_settle(branches, tmp_path: Path) -> None:
     branches.git("checkout", "--quiet", "faster")
     clone = Clone(branches, tmp_path / "clone")
     clone.git("checkout", "--quiet", "-b", "fast", "origin/main")
@@ -240,7 +242,7 @@ def test_a_conflict_in_params_is_for_people_to_settle(branches, tmp_path):
     assert done.returncode != 0 and "params.yaml" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_stages_write_into_git_is_never_merged_line_by_line(origin):
+def test_what_stages_write_into_git_is_never_merged_line_by_line(origin: Project) -> None:
     outs = [
         out["path"] for stage in yaml.safe_load(origin.file("dvc.lock"))["stages"].values() for out in stage["outs"]
     ]
@@ -251,12 +253,12 @@ def test_what_stages_write_into_git_is_never_merged_line_by_line(origin):
     assert origin.git("check-attr", "merge", "--", "params.yaml").endswith(": merge: unspecified\n")
 
 
-def test_an_experiment_is_forgotten(clone, sweep, here, branches):
+def test_an_experiment_is_forgotten(clone: Clone, sweep, here, branches) -> None:
     clone.dvc("exp", "remove", "--all-commits")
     assert clone.git("for-each-ref", "--format", "%(refname)", "refs/exps/*/*/*") == ""
     assert "slower" in clone.git("branch")
 
 
 @pytest.mark.parametrize("title", ["Change a parameter", "Compare"])
-def test_these_are_the_commands_that_the_readme_gives(title):
+def test_these_are_the_commands_that_the_readme_gives(title) -> None:
     assert not readme.not_run(title, Clone.commands)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,12 +46,12 @@ def spoiled(rows: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return targets, expit(1.5 * log_odds + 3).astype(np.float32)
 
 
-def test_none_is_the_same_to_the_bit():
+def test_none_is_the_same_to_the_bit() -> None:
     targets, probabilities = spoiled(100)
     assert Calibration.fit("none", targets, probabilities).apply(probabilities) is probabilities
 
 
-def test_sigmoid_is_that_of_scikit_learn():
+def test_sigmoid_is_that_of_scikit_learn() -> None:
     targets, probabilities = spoiled(3000)
     log_odds = logit(probabilities.astype(np.float64))[:, None]
     other = CalibratedClassifierCV(FrozenEstimator(LogOdds()), method="sigmoid").fit(log_odds, targets)
@@ -58,7 +59,7 @@ def test_sigmoid_is_that_of_scikit_learn():
     np.testing.assert_allclose(found, other.predict_proba(log_odds)[:, 1], atol=2e-5)
 
 
-def test_sigmoid_is_a_logistic_regression_on_the_log_odds():
+def test_sigmoid_is_a_logistic_regression_on_the_log_odds() -> None:
     targets, probabilities = spoiled(20_000)
     log_odds = logit(probabilities.astype(np.float64))[:, None]
     # Platt's targets are rows that count as a purchase by so much, and as none by the rest.
@@ -73,7 +74,7 @@ def test_sigmoid_is_a_logistic_regression_on_the_log_odds():
     assert (found.slope, found.intercept) == pytest.approx((1 / 1.5, -2), abs=0.1)
 
 
-def test_isotonic_is_that_of_scikit_learn():
+def test_isotonic_is_that_of_scikit_learn() -> None:
     targets, probabilities = spoiled(3000)
     held_out = np.concatenate([spoiled(1000, seed=4)[1], [0, 1]]).astype(np.float32)
     other = IsotonicRegression(out_of_bounds="clip").fit(probabilities.astype(np.float64), targets)
@@ -87,7 +88,7 @@ def test_isotonic_is_that_of_scikit_learn():
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "isotonic"])
-def test_what_was_spoiled_is_put_right_on_other_rows(kind):
+def test_what_was_spoiled_is_put_right_on_other_rows(kind) -> None:
     targets, probabilities = spoiled(20_000, seed=5)
     right = Calibration.fit(kind, *spoiled(20_000, seed=6)).apply(probabilities)
     assert scores.calibration_error(targets, probabilities) > 0.2
@@ -97,7 +98,7 @@ def test_what_was_spoiled_is_put_right_on_other_rows(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_keep_their_order_and_type(kind):
+def test_probabilities_keep_their_order_and_type(kind) -> None:
     recalibration = Calibration.fit(kind, *spoiled(2000))
     # Runs of neighbours of float32, too, where rounding might turn two around.
     start = np.concatenate([np.float32([1e-30, 1e-7, 0.01, 0.3, 0.7]), np.float32(recalibration.knots[1:-1])])
@@ -109,7 +110,7 @@ def test_probabilities_keep_their_order_and_type(kind):
     assert 0 <= found[0] < found[-1] <= 1
 
 
-def test_sigmoid_tells_the_least_and_the_greatest_of_float32_apart():
+def test_sigmoid_tells_the_least_and_the_greatest_of_float32_apart() -> None:
     probabilities = np.float32([0, 1e-45, 1e-30, 1e-10, 0.5, 1 - 2**-23, 1 - 2**-24, 1])
     found = Calibration("sigmoid", slope=0.6, intercept=-2.0).apply(probabilities)
     assert (np.diff(found) > 0).all()
@@ -117,7 +118,7 @@ def test_sigmoid_tells_the_least_and_the_greatest_of_float32_apart():
 
 
 @pytest.mark.parametrize("targets_like", ["right", "reversed"])
-def test_sigmoid_keeps_the_auc(targets_like):
+def test_sigmoid_keeps_the_auc(targets_like) -> None:
     targets, probabilities = spoiled(3000)
     fitted_on = targets if targets_like == "right" else 1 - targets
     found = Calibration.fit("sigmoid", fitted_on, probabilities).apply(probabilities)
@@ -138,21 +139,21 @@ def test_sigmoid_keeps_the_auc(targets_like):
     ],
     ids=["apart", "zero and one", "constant", "all zero", "reversed", "no purchase"],
 )
-def test_the_edges_are_finite_and_certain_of_nothing(kind, targets, probabilities):
+def test_the_edges_are_finite_and_certain_of_nothing(kind, targets, probabilities) -> None:
     probabilities = np.array(probabilities, np.float32)
     found = Calibration.fit(kind, np.array(targets), probabilities)
     json.dumps(asdict(found), allow_nan=False)
     assert ((found.apply(probabilities) > 0) & (found.apply(probabilities) < 1)).all()
 
 
-def test_a_single_purchase_that_was_called_impossible_does_not_level_the_line():
+def test_a_single_purchase_that_was_called_impossible_does_not_level_the_line() -> None:
     targets, probabilities = spoiled(500)
     before = Calibration.fit("sigmoid", targets, probabilities).slope
     after = Calibration.fit("sigmoid", np.append(targets, 1), np.append(probabilities, np.float32(0))).slope
     assert before > after > 0.6 * before
 
 
-def test_a_constant_becomes_the_rate():
+def test_a_constant_becomes_the_rate() -> None:
     targets, probabilities = np.repeat([0, 1], [900, 100]), np.full(1000, 0.3, np.float32)
     for kind in ("sigmoid", "isotonic"):
         found = Calibration.fit(kind, targets, probabilities).apply(probabilities)
@@ -161,7 +162,7 @@ def test_a_constant_becomes_the_rate():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_from_a_file_it_gives_the_same_bits(kind, tmp_path):
+def test_from_a_file_it_gives_the_same_bits(kind, tmp_path: Path) -> None:
     _, probabilities = spoiled(3000, seed=7)
     before = Calibration.fit(kind, *spoiled(3000))
     (tmp_path / "recalibration.json").write_text(json.dumps(asdict(before)))
@@ -173,14 +174,14 @@ def test_from_a_file_it_gives_the_same_bits(kind, tmp_path):
     assert one_by_one.tobytes() == before.apply(probabilities)[:300].tobytes()
 
 
-def test_an_unknown_kind_is_refused():
+def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no such recalibration: beta"):
         Calibration.fit("beta", *spoiled(10))
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("digits", [1, 2, 6])
-def test_the_threshold_has_the_highest_f1_of_all(seed, digits):
+def test_the_threshold_has_the_highest_f1_of_all(seed, digits) -> None:
     random = np.random.default_rng(seed)
     targets = np.append((random.random(60) < 0.2).astype(np.int64), 1)
     probabilities = np.round(random.beta(1 + targets, 5), digits).astype(np.float32)
@@ -196,7 +197,7 @@ def test_the_threshold_has_the_highest_f1_of_all(seed, digits):
     assert found == (below + float(value)) / 2
 
 
-def test_of_thresholds_as_good_the_least_is_taken():
+def test_of_thresholds_as_good_the_least_is_taken() -> None:
     # F1 is 2 of 3 with the first row, and 4 of 6 with the first four.
     targets, probabilities = np.array([1, 0, 0, 1, 0]), np.array([0.8, 0.6, 0.4, 0.2, 0.1])
     assert best_threshold(targets, probabilities) == pytest.approx(0.15)
@@ -204,7 +205,7 @@ def test_of_thresholds_as_good_the_least_is_taken():
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("step", [0, 1])
-def test_a_threshold_tells_neighbours_apart(kind, step):
+def test_a_threshold_tells_neighbours_apart(kind, step) -> None:
     # Of two pairs of neighbours, one has its middle rounded up and the other down.
     low = kind(0.3) if not step else np.nextafter(kind(0.3), kind(1))
     high = np.nextafter(low, kind(1))
@@ -215,7 +216,7 @@ def test_a_threshold_tells_neighbours_apart(kind, step):
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.08, 0.04), (0.0, 0.0)])
-def test_where_all_rows_are_equal_all_are_decided(value, expected):
+def test_where_all_rows_are_equal_all_are_decided(value, expected) -> None:
     probabilities = np.full(4, value)
     assert best_threshold(np.array([0, 1, 0, 0]), probabilities) == expected
     assert decide(probabilities, expected).all()

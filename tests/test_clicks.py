@@ -116,17 +116,17 @@ def table(log):
 
 @pytest.mark.parametrize("page_view", [1, 2, 3, 5])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_feature_of_every_session_is_as_worked_out_by_hand(seed, page_view):
+def test_every_feature_of_every_session_is_as_worked_out_by_hand(seed, page_view) -> None:
     log = random_log(seed)
     assert differences(table_of(log, settings(page_view)), session_rows(log, page_view)) == []
 
 
-def test_the_random_logs_vary_every_feature():
+def test_the_random_logs_vary_every_feature() -> None:
     rows = [row for seed in (1, 2) for row in session_rows(random_log(seed), 3)]
     assert [name for name in rows[0] if len({row[name] for row in rows}) < 2] == []
 
 
-def test_a_visit_that_ends_at_the_second_another_starts_is_not_yet_over():
+def test_a_visit_that_ends_at_the_second_another_starts_is_not_yet_over() -> None:
     times = [("first", 0), ("first", 10), ("touching", 10), ("after", 11)]
     view = dict.fromkeys(COLUMNS) | {"visitor": "v", "event": "view"}
     log = [view | {"session": name, "time": datetime(2020, 1, 1, 12, 0, second)} for name, second in times]
@@ -164,7 +164,7 @@ def only_a_purchase(rng, now, rest):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_events_after_the_scored_view_change_nothing_but_the_target(log, table, seed):
+def test_events_after_the_scored_view_change_nothing_but_the_target(log, table, seed) -> None:
     rng, visits, before = random.Random(seed), visits_of(log), by_key(table)
     keys = one_scored_session_a_visitor(rng, visits)
     targets = []
@@ -185,7 +185,7 @@ def without_target(row):
 
 
 @pytest.mark.parametrize("change", ["other events", "dropped"])
-def test_visits_that_had_not_ended_change_nothing(log, table, change):
+def test_visits_that_had_not_ended_change_nothing(log, table, change) -> None:
     rng, visits, before = random.Random(3), visits_of(log), by_key(table)
     keys = one_scored_session_a_visitor(rng, visits)
     changed = dict(visits)
@@ -199,7 +199,7 @@ def test_visits_that_had_not_ended_change_nothing(log, table, change):
     assert [after[key] for key in keys] == [before[key] for key in keys]
 
 
-def test_later_visits_change_no_earlier_row(log, table):
+def test_later_visits_change_no_earlier_row(log, table) -> None:
     rng, day_after = random.Random(4), max(event["time"] for event in log) + timedelta(days=1)
     later = {name: random_visit(rng, f"v{name}", "later", day_after) for name in range(40)}
     before, after = by_key(table), by_key(table_of(log + events_of(later)))
@@ -210,18 +210,18 @@ def test_later_visits_change_no_earlier_row(log, table):
 # Always the same table --------------------------------------------
 
 
-def test_the_order_of_the_log_changes_nothing(log, table):
+def test_the_order_of_the_log_changes_nothing(log, table) -> None:
     assert table_of(random.Random(5).sample(log, len(log))).equals(table)
 
 
-def test_views_that_differ_in_the_window_only_have_an_order_too():
+def test_views_that_differ_in_the_window_only_have_an_order_too() -> None:
     view = dict.fromkeys(COLUMNS) | {"session": "s", "time": datetime(2020, 1, 1), "event": "view"}
     log = [view | {"visitor": f"v{place // 2}", "window_width": place % 2} for place in range(20)]
     assert table_of(log, settings(1)).equals(table_of(log[::-1], settings(1)))
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_the_number_of_threads_changes_nothing(log, table, threads):
+def test_the_number_of_threads_changes_nothing(log, table, threads) -> None:
     # verify_parallelism cuts up even a small table among the threads.
     assert table_of(log, sql=f"PRAGMA verify_parallelism; SET threads = {threads}").equals(table)
 
@@ -229,7 +229,7 @@ def test_the_number_of_threads_changes_nothing(log, table, threads):
 # Other shops' logs ------------------------------------------------
 
 
-def test_other_names_of_columns_and_events_give_the_same_table(log, table):
+def test_other_names_of_columns_and_events_give_the_same_table(log, table) -> None:
     columns = {name: f"their {name}" for name in COLUMNS}
     events = {kind: [f"{kind} 1", f"{kind} 2"] for kind in KINDS}
     theirs = [event | {"event": f"{event['event']} {place % 2 + 1}"} for place, event in enumerate(log)]
@@ -237,26 +237,26 @@ def test_other_names_of_columns_and_events_give_the_same_table(log, table):
     assert table_of(theirs, settings(columns=columns, events=events)).equals(table)
 
 
-def test_other_names_of_page_types_change_the_category_only(log, table):
+def test_other_names_of_page_types_change_the_category_only(log, table) -> None:
     theirs = [event | {"page_type": event["page_type"] and f"{event['page_type']} page"} for event in log]
     renamed = table_of(theirs, settings(page_types={role: [f"{role} page"] for role in ROLES}))
     assert renamed.drop(["category"]).equals(table.drop(["category"]))
 
 
 @pytest.mark.parametrize("column", LEFT_OUT)
-def test_a_missing_column_leaves_out_the_features_that_need_it_and_is_named(log, table, column):
+def test_a_missing_column_leaves_out_the_features_that_need_it_and_is_named(log, table, column) -> None:
     sessions, left_out = lazily(rows_of(log).drop([column]))
     assert {*table.column_names} - {*sessions.columns} == LEFT_OUT[column]
     named = {name: {*lost} for name, lost in left_out.items()}
     assert named == ({column: LEFT_OUT[column]} if LEFT_OUT[column] else {})
 
 
-def test_a_column_that_params_map_to_nothing_is_a_missing_one(log):
+def test_a_column_that_params_map_to_nothing_is_a_missing_one(log) -> None:
     _, left_out = lazily(log, settings(columns=OWN_NAMES | {"price": None}))
     assert left_out == {"price": ["amountBasketSession", "totPurchasesAmount"]}
 
 
-def test_without_any_optional_column_the_other_features_are_still_right(log):
+def test_without_any_optional_column_the_other_features_are_still_right(log) -> None:
     bare = [{name: event[name] for name in NEEDED} for event in log]
     lost = set.union(*LEFT_OUT.values())
     expected = session_rows([dict.fromkeys(COLUMNS) | event for event in bare], 3)
@@ -265,20 +265,20 @@ def test_without_any_optional_column_the_other_features_are_still_right(log):
 
 
 @pytest.mark.parametrize("column", NEEDED)
-def test_a_missing_needed_column_is_an_error_that_names_it(log, column):
+def test_a_missing_needed_column_is_an_error_that_names_it(log, column) -> None:
     with pytest.raises(InputError, match=rf"no column '{column}' for prepare\.clicks\.columns\.{column};"):
         lazily(rows_of(log).drop([column]))
     with pytest.raises(InputError, match=rf"no column 'gone' for prepare\.clicks\.columns\.{column};"):
         lazily(log, settings(columns=OWN_NAMES | {column: "gone"}))
 
 
-def test_an_unknown_column_in_params_is_an_error_that_names_it(log):
+def test_an_unknown_column_in_params_is_an_error_that_names_it(log) -> None:
     with pytest.raises(InputError, match=r"prepare\.clicks\.columns\.colour: unknown"):
         lazily(log, settings(columns=OWN_NAMES | {"colour": "page"}))
 
 
 @pytest.mark.parametrize("column", ["visitor", "session"])
-def test_a_row_without_a_visitor_or_session_is_an_error_that_names_the_column(log, column):
+def test_a_row_without_a_visitor_or_session_is_an_error_that_names_the_column(log, column) -> None:
     with pytest.raises(InputError, match=f"'{column}': 1 rows without a {column}"):
         lazily([log[0] | {column: None}, *log[1:]])
 
@@ -289,7 +289,7 @@ def with_column(log, name, values):
 
 
 @pytest.mark.parametrize("slip", ["yesterday", "20191001", "", None])
-def test_an_unreadable_time_is_an_error_that_names_its_column(log, slip):
+def test_an_unreadable_time_is_an_error_that_names_its_column(log, slip) -> None:
     times = [str(event["time"]) for event in log[:-1]] + [slip]
     with pytest.raises(InputError, match="'time': 1 rows without a readable time"):
         lazily(with_column(log, "time", times))
@@ -314,7 +314,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("form", WRITTEN)
-def test_times_may_be_written_in_many_ways(log, form):
+def test_times_may_be_written_in_many_ways(log, form) -> None:
     times = [WRITTEN[form](event["time"]) for event in log]
     assert read(with_column(log, "time", times)) == read(log)
 
@@ -326,13 +326,13 @@ def read(log):
 
 
 @pytest.mark.parametrize("written", [float, str])
-def test_a_price_that_is_no_number_is_as_good_as_none(log, written):
+def test_a_price_that_is_no_number_is_as_good_as_none(log, written) -> None:
     prices = [written("nan" if event["price"] is None else event["price"]) for event in log]
     assert read(with_column(log, "price", prices)) == read(log)
 
 
 @pytest.mark.parametrize("flags", [{0: False, 1: True}, {0: "false", 1: "True"}], ids=["boolean", "text"])
-def test_flags_may_be_true_and_false(log, flags):
+def test_flags_may_be_true_and_false(log, flags) -> None:
     visible = [flags.get(event["tab_visible"]) for event in log]
     assert read(with_column(log, "tab_visible", visible)) == read(log)
 
@@ -340,7 +340,7 @@ def test_flags_may_be_true_and_false(log, flags):
 # The whole table --------------------------------------------------
 
 
-def test_the_columns_are_those_of_the_reference(table):
+def test_the_columns_are_those_of_the_reference(table) -> None:
     if not REFERENCE.is_file():
         pytest.skip(f"{REFERENCE.name}, the reference of the columns, is not beside the project")
     with REFERENCE.open(encoding="utf-8", newline="") as file:
@@ -373,7 +373,7 @@ def prepared(log, drop):
         return from_clicks(work.local.create_table("log", rows_of(log).drop(["price"])), prepare, work)
 
 
-def test_prepare_names_what_it_leaves_out(project, log):
+def test_prepare_names_what_it_leaves_out(project, log) -> None:
     found = prepared([event | {"screen_width": 1} for event in log], drop=["hurry"])
     assert found.notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
     assert found.notes[1].startswith("the same in every session: left out ") and "screenWidth" in found.notes[1]
@@ -382,6 +382,6 @@ def test_prepare_names_what_it_leaves_out(project, log):
     assert [*found.kinds] == [name for name in found.table.columns if name not in found.roles]
 
 
-def test_a_feature_to_drop_that_is_none_is_an_error_that_names_it(project, log):
+def test_a_feature_to_drop_that_is_none_is_an_error_that_names_it(project, log) -> None:
     with pytest.raises(InputError, match=r"no feature 'hury' \(prepare\.drop\)"):
         prepared(log, drop=["hury"])

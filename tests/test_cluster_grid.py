@@ -72,7 +72,7 @@ class Cluster:
 
 
 @pytest.fixture
-def start_cluster(tmp_path):
+def start_cluster(tmp_path: Path):
     """start_cluster(folder): a scheduler that is stopped, with its workers, after the test."""
     started = []
 
@@ -103,7 +103,7 @@ def points(lines: Iterable[str], wanted: Iterable[str] = ("none",)) -> list[str]
     return found
 
 
-def test_a_worker_is_killed_and_the_files_are_those_of_this_machine(start_cluster, tmp_path):
+def test_a_worker_is_killed_and_the_files_are_those_of_this_machine(start_cluster, tmp_path: Path) -> None:
     changes = {
         "simulate.sessions": 1500,
         "simulate.purchases": 150,
@@ -139,7 +139,9 @@ def contents(project: Project, outputs: list) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in files}
 
 
-def test_calls_are_made_by_the_workers_even_if_there_is_one_and_their_errors_come_back(start_cluster, monkeypatch):
+def test_calls_are_made_by_the_workers_even_if_there_is_one_and_their_errors_come_back(
+    start_cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = start_cluster()
     cluster.add_worker(ROOT)
     with workers.worker_pool(1, cluster.address) as pool:
@@ -158,7 +160,9 @@ def test_calls_are_made_by_the_workers_even_if_there_is_one_and_their_errors_com
     assert refusal(cluster.address, scheduler_dies) == f"{cluster.address}: the scheduler has gone; {go_on}"
 
 
-def test_a_cluster_that_cannot_do_the_work_is_refused(start_cluster, tmp_path, monkeypatch):
+def test_a_cluster_that_cannot_do_the_work_is_refused(
+    start_cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers, "PATIENCE", 3)
     cluster = start_cluster()
     assert refusal(cluster.address) == f"{cluster.address}: no worker has joined this scheduler"
@@ -173,7 +177,7 @@ def test_a_cluster_that_cannot_do_the_work_is_refused(start_cluster, tmp_path, m
     assert refusal(astray.address) == f"{astray.address}: {inside}"
 
 
-def test_without_a_scheduler_or_without_dask_a_line_says_so(monkeypatch):
+def test_without_a_scheduler_or_without_dask_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PATIENCE", 1)
     address = f"tcp://127.0.0.1:{free_port()}"
     assert refusal(address) == f"{address}: no Dask scheduler answers there"
@@ -181,5 +185,5 @@ def test_without_a_scheduler_or_without_dask_a_line_says_so(monkeypatch):
     assert refusal(address) == f"{address}: Dask is not installed: pip install -r requirements-cluster.txt"
 
 
-def test_these_are_the_commands_that_the_readme_gives():
+def test_these_are_the_commands_that_the_readme_gives() -> None:
     assert not readme.not_run("Past one machine's memory, and past one machine", Project.commands)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
+from helpers import ROOT, PreparedSessions, PrepareTable, WriteParams
 
 from stages.lib.dataset.sessions import Sessions
 
@@ -48,45 +48,45 @@ def kind(sessions: Sessions, name: str) -> str:
         (repeated("10000000000000000001", "10000000000000000009", "3"), "double"),
     ],
 )
-def test_the_kind_of_a_text_column_is_inferred(prepared, values, expected):
+def test_the_kind_of_a_text_column_is_inferred(prepared: PreparedSessions, values, expected) -> None:
     assert kind(prepared(frame(x=values)), "x") == expected
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_declared_categories_are_text(prepared, name):
+def test_declared_categories_are_text(prepared: PreparedSessions, name) -> None:
     sessions = prepared(frame(region=repeated(1, 2, 30)), name, **{"prepare.categories": ["region"]})
     assert sessions.table["region"].to_pylist() == repeated("1", "2", "30")
 
 
-def test_declared_numbers_are_numbers(prepared):
+def test_declared_numbers_are_numbers(prepared: PreparedSessions) -> None:
     values = repeated("1", "2", "?")
     settings = {"prepare.numeric": ["x"], "prepare.na_values": ["?"]}
     assert prepared(frame(x=values), **settings).table["x"].to_pylist() == repeated(1, 2, None)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_declared_markers_are_missing_values(prepared, name):
+def test_declared_markers_are_missing_values(prepared: PreparedSessions, name) -> None:
     table = frame(x=repeated("a", "unknown", "b", " ? "), n=repeated("1", "?", "2"))
     sessions = prepared(table, name, **{"prepare.na_values": ["unknown", "?"]})
     assert sessions.table["x"].to_pylist() == repeated("a", None, "b", None)
     assert sessions.table["n"].to_pylist() == repeated(1, None, 2)
 
 
-def test_the_common_markers_are_missing_values(prepared):
+def test_the_common_markers_are_missing_values(prepared: PreparedSessions) -> None:
     sessions = prepared(frame(n=repeated("1", "NA", "2", "nan", "null", "None", "NaN")))
     assert sessions.table["n"].to_pylist() == repeated(1, None, 2, None, None, None, None)
 
 
-def test_texts_lose_the_spaces_around_them(prepared):
+def test_texts_lose_the_spaces_around_them(prepared: PreparedSessions) -> None:
     assert prepared(frame(x=repeated("a", " a ", "b"))).table["x"].to_pylist() == repeated("a", "a", "b")
 
 
-def test_dropped_columns_are_gone(prepared):
+def test_dropped_columns_are_gone(prepared: PreparedSessions) -> None:
     table = frame(a=1, b=repeated(1, 2), c=[f"id {place}" for place in range(ROWS)])
     assert prepared(table, **{"prepare.drop": ["a", "c"]}).table.column_names == ["pages", "b", "buys"]
 
 
-def test_a_dropped_column_may_be_declared_too(prepared):
+def test_a_dropped_column_may_be_declared_too(prepared: PreparedSessions) -> None:
     settings = {"prepare.drop": ["b"], "prepare.categories": ["b"]}
     assert prepared(frame(b=repeated(1, 2)), **settings).table.column_names == ["pages", "buys"]
 
@@ -102,16 +102,16 @@ def test_a_dropped_column_may_be_declared_too(prepared):
     ],
     ids=["Unnamed: 0", "nameless", "nameless, semicolons", "pandas index", "Unnamed: 0 in parquet"],
 )
-def test_index_columns_are_left_out(prepared, prepare, name, content):
+def test_index_columns_are_left_out(prepared: PreparedSessions, prepare: PrepareTable, name, content) -> None:
     assert prepared(content, name).table.column_names == ["pages", "buys"]
     assert "left out the index column '" in prepare(content, name).out
 
 
-def test_a_nameless_column_that_repeats_is_no_index(prepared):
+def test_a_nameless_column_that_repeats_is_no_index(prepared: PreparedSessions) -> None:
     assert "Unnamed: 0" in prepared(frame(**{"Unnamed: 0": repeated(1, 2)})).table.column_names
 
 
-def test_keys_are_neither_numbers_nor_categories(prepared):
+def test_keys_are_neither_numbers_nor_categories(prepared: PreparedSessions) -> None:
     table = frame(id=[f"id {place}" for place in range(ROWS)], who=repeated("x", "y"), at=np.arange(ROWS))
     keys = {"prepare.keys.session": "id", "prepare.keys.visitor": "who", "prepare.keys.time": "at"}
     sessions = prepared(table, **keys)
@@ -139,7 +139,7 @@ def test_keys_are_neither_numbers_nor_categories(prepared):
     ],
     ids=["whole numbers", "numbers", "days", "times", "ISO times", "with an offset"],
 )
-def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(prepared, values, first):
+def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(prepared: PreparedSessions, values, first) -> None:
     times = prepared(frame(at=values), **{"prepare.keys.time": "at"}).column("time")
     assert times[0] == first
     assert times[9] - times[8] == times[10] - times[9]
@@ -147,7 +147,7 @@ def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(prepared, values, fi
 
 
 @pytest.mark.parametrize("values", [repeated("Feb", "Mar"), repeated("31.12.2019", "01.01.2020"), repeated("1", "x")])
-def test_a_time_in_a_csv_that_can_not_be_read_is_refused(prepare, values):
+def test_a_time_in_a_csv_that_can_not_be_read_is_refused(prepare: PrepareTable, values) -> None:
     error = prepare(frame(at=values), **{"prepare.keys.time": "at"}).error
     assert error.startswith("prepare: sessions.csv: key 'at' (prepare.keys.time): ")
     assert "rows without a readable time; expected" in error
@@ -168,19 +168,19 @@ TARGETS = {
 
 @pytest.mark.parametrize(("no", "yes"), TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_a_target_is_read_by_its_meaning(prepared, name, no, yes):
+def test_a_target_is_read_by_its_meaning(prepared: PreparedSessions, name, no, yes) -> None:
     sessions = prepared(frame().assign(buys=np.where(BUYS, yes, no)), name)
     assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
     assert kind(sessions, "buys") == "int64"
 
 
 @pytest.mark.parametrize("dtype", ["bool", "boolean", "int8", "Int64", "float32", "Float64", "category", "string"])
-def test_a_typed_target_is_read_by_its_meaning(prepared, dtype):
+def test_a_typed_target_is_read_by_its_meaning(prepared: PreparedSessions, dtype) -> None:
     sessions = prepared(frame().assign(buys=pd.Series(BUYS.astype(int)).astype(dtype)), "a.parquet")
     assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
 
 
-def test_words_of_one_class_may_differ(prepared):
+def test_words_of_one_class_may_differ(prepared: PreparedSessions) -> None:
     words = np.where(BUYS, repeated("yes", "Yes", "YES", "1"), repeated("no", "No"))
     assert prepared(frame().assign(buys=words)).column("target").tolist() == BUYS.astype(int).tolist()
 
@@ -198,13 +198,13 @@ def test_words_of_one_class_may_differ(prepared):
         (tuple(f"class {place}" for place in range(20)), "class 1"),
     ],
 )
-def test_a_declared_value_is_the_positive_class(prepared, values, positive):
+def test_a_declared_value_is_the_positive_class(prepared: PreparedSessions, values, positive) -> None:
     words = pd.Series(repeated(*values))
     sessions = prepared(frame().assign(buys=words), **{"prepare.positive_class": positive})
     assert sessions.column("target").tolist() == (words == values[1]).astype(int).tolist()
 
 
-def test_a_declared_value_fits_a_column_of_booleans(prepared):
+def test_a_declared_value_fits_a_column_of_booleans(prepared: PreparedSessions) -> None:
     sessions = prepared(frame().assign(buys=BUYS), "a.parquet", **{"prepare.positive_class": True})
     assert sessions.column("target").tolist() == BUYS.astype(int).tolist()
 
@@ -226,13 +226,13 @@ def test_a_declared_value_fits_a_column_of_booleans(prepared):
     ],
     ids=lambda value: str(getattr(value, "dtype", ""))[:20] or None,
 )
-def test_typed_columns_of_a_parquet_keep_their_meaning(prepared, values, expected, first):
+def test_typed_columns_of_a_parquet_keep_their_meaning(prepared: PreparedSessions, values, expected, first) -> None:
     sessions = prepared(frame(x=values), "a.parquet")
     assert kind(sessions, "x") == expected
     assert sessions.table["x"].to_pylist()[: len(first)] == pytest.approx(first)
 
 
-def test_nan_in_a_parquet_is_a_missing_value(prepared):
+def test_nan_in_a_parquet_is_a_missing_value(prepared: PreparedSessions) -> None:
     # pandas writes nulls; other writers keep NaN.
     file = io.BytesIO()
     rows = {"x": pa.array(repeated(1.5, float("nan"))), "buys": pa.array(BUYS)}
@@ -250,7 +250,9 @@ def test_nan_in_a_parquet_is_a_missing_value(prepared):
     ],
     ids=["times of day", "lists", "records", "bytes"],
 )
-def test_columns_that_are_neither_numbers_nor_dates_nor_text_are_refused(prepare, values, says):
+def test_columns_that_are_neither_numbers_nor_dates_nor_text_are_refused(
+    prepare: PrepareTable, values, says: str
+) -> None:
     error = prepare(frame(x=values), "a.parquet").error
     assert error.startswith(f"prepare: a.parquet: column 'x': {says}")
     assert error.endswith("is neither number, date nor text; leave it out with prepare.drop: [x]")
@@ -282,7 +284,7 @@ DATES = {
 
 @pytest.mark.parametrize(("text", "day"), DATES.values(), ids=DATES)
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_an_iso_date_is_the_days_since_1970_in_utc(prepared, name, text, day):
+def test_an_iso_date_is_the_days_since_1970_in_utc(prepared: PreparedSessions, name, text, day) -> None:
     sessions = prepared(frame(x=repeated(text, "2024-04-30", None)), name)
     assert kind(sessions, "x") == "double"
     assert sessions.names("feature") == ["pages", "x"]
@@ -308,7 +310,7 @@ MOMENTS = ["2024-05-01 13:45:00.25", "1969-12-31 18:00:00", None]
     ids=str,
 )
 @pytest.mark.parametrize("settings", [{}, {"prepare.dates": ["x"]}, {"prepare.numeric": ["x"]}], ids=str)
-def test_a_typed_date_is_the_days_since_1970_in_utc(prepared, type_, days, settings):
+def test_a_typed_date_is_the_days_since_1970_in_utc(prepared: PreparedSessions, type_, days, settings) -> None:
     moments = pa.array(pd.to_datetime(pd.Series(repeated(*MOMENTS)), format="ISO8601"))
     file = io.BytesIO()
     pq.write_table(pa.table({"pages": PAGES, "x": moments.cast(type_, safe=False), "buys": BUYS}), file)
@@ -317,7 +319,7 @@ def test_a_typed_date_is_the_days_since_1970_in_utc(prepared, type_, days, setti
     assert sessions.table["x"].to_pylist() == repeated(*days, None)
 
 
-def test_a_typed_date_may_be_declared_a_category(prepared):
+def test_a_typed_date_may_be_declared_a_category(prepared: PreparedSessions) -> None:
     days = pd.to_datetime(repeated("2024-05-01", "2024-05-02")).date
     sessions = prepared(frame(x=days), "a.parquet", **{"prepare.categories": ["x"]})
     assert sessions.table["x"].to_pylist() == repeated("2024-05-01", "2024-05-02")
@@ -342,16 +344,18 @@ def test_a_typed_date_may_be_declared_a_category(prepared):
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
-def test_what_may_be_no_date_is_not_taken_for_one(prepared, values, expected):
+def test_what_may_be_no_date_is_not_taken_for_one(prepared: PreparedSessions, values, expected) -> None:
     assert kind(prepared(frame(x=values)), "x") == expected
 
 
-def test_dates_declared_as_categories_stay_text(prepared):
+def test_dates_declared_as_categories_stay_text(prepared: PreparedSessions) -> None:
     values = repeated("2024-05-01", "2024-05-02")
     assert prepared(frame(x=values), **{"prepare.categories": ["x"]}).table["x"].to_pylist() == values
 
 
-def test_what_is_no_date_in_a_declared_column_is_missing_and_said(prepare, prepared):
+def test_what_is_no_date_in_a_declared_column_is_missing_and_said(
+    prepare: PrepareTable, prepared: PreparedSessions
+) -> None:
     values = repeated("2024-05-01", "soon", None, "01.05.2024")
     assert prepared(frame(x=values), **{"prepare.dates": ["x"]}).table["x"].to_pylist() == repeated(
         19844.0, None, None, None
@@ -360,12 +364,12 @@ def test_what_is_no_date_in_a_declared_column_is_missing_and_said(prepare, prepa
     assert "column 'x': 20 of 30 values are no dates, such as '01.05.2024'; they are missing\n" in ran.out
 
 
-def test_nothing_is_said_of_a_declared_column_of_dates_alone(prepare):
+def test_nothing_is_said_of_a_declared_column_of_dates_alone(prepare: PrepareTable) -> None:
     ran = prepare(frame(x=repeated("2024-05-01", "2024-05-02", None)), **{"prepare.dates": ["x"]})
     assert ran.out == "40 sessions, 2 features and the target buys\n"
 
 
-def test_markers_of_missing_values_are_missing_dates(prepared):
+def test_markers_of_missing_values_are_missing_dates(prepared: PreparedSessions) -> None:
     sessions = prepared(
         frame(x=repeated("2024-05-01", "NA", "0000-00-00")), **{"prepare.na_values": ["NA", "0000-00-00"]}
     )
@@ -373,7 +377,7 @@ def test_markers_of_missing_values_are_missing_dates(prepared):
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
-def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params, zone):
+def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params: WriteParams, zone) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     # The clocks of New York skip the hour after two.
     texts = repeated("2024-03-10", "2024-03-10T02:30:00", "2024-03-10T02:30:00+02:00")
@@ -392,13 +396,13 @@ def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params, zone)
 
 
 @pytest.mark.parametrize("name", ["rows", "value", "session", "is_one", "missing 0", 'a"b', "a'b", "größe", "select"])
-def test_any_name_will_do_for_a_column(prepared, name):
+def test_any_name_will_do_for_a_column(prepared: PreparedSessions, name) -> None:
     table = frame().assign(**{name: np.arange(ROWS)})
     assert name in prepared(table).names("feature")
     assert prepared(table, **{"prepare.keys.session": name}).names("key") == [name]
 
 
 @pytest.mark.parametrize("name", ["rows", "value", "is_one"])
-def test_any_name_will_do_for_the_target(prepared, name):
+def test_any_name_will_do_for_the_target(prepared: PreparedSessions, name) -> None:
     sessions = prepared(frame().rename(columns={"buys": name}), **{"prepare.target": name})
     assert sessions.column("target").tolist() == BUYS.astype(int).tolist()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click_oracle import COLUMNS, random_log
-from project import ROOT
+from helpers import ROOT, PrepareTable, RunStage, WriteParams
 from test_clicks import rows_of
 from test_own_data import REAL, SHARED
 
@@ -39,7 +39,7 @@ def log(project: Path) -> Path:
 
 
 @pytest.fixture
-def prepare(run_stage, write_params):
+def prepare(run_stage: RunStage, write_params: WriteParams):
     """The prepare stage on a click log with these params: the bytes of what it wrote."""
 
     def run(log: Path, **changes) -> bytes:
@@ -59,7 +59,7 @@ def in_a_process(*arguments: str) -> str:
 # On this machine ----------------------------------------------------
 
 
-def test_threads_memory_and_parts_change_no_byte(prepare, log, monkeypatch):
+def test_threads_memory_and_parts_change_no_byte(prepare: PrepareTable, log, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, cut, parts = engine.connect_duckdb, sessions.cut, []
     monkeypatch.setattr(sessions, "cut", lambda events, count, work: parts.append(count) or cut(events, count, work))
     monkeypatch.setattr(engine, "duckdb", lambda **settings: connect(threads=1, **settings))
@@ -70,7 +70,7 @@ def test_threads_memory_and_parts_change_no_byte(prepare, log, monkeypatch):
     assert parts[0] == 1 < parts[1]
 
 
-def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch):
+def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SHARE", 0.1)  # some 30 MB
     with engine.open_engine(OUTPUT, memory_limit=LEAST_MEMORY) as work:
         rows = 2 * work.memory // 32
@@ -81,7 +81,7 @@ def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process' peak is read from Linux' /proc")
-def test_the_whole_process_stays_within_the_limit(run_stage, write_params):
+def test_the_whole_process_stays_within_the_limit(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**{"runtime.memory_limit": "550MB"})
     assert run_stage("simulate", "shop.parquet").code == 0
     program = (
@@ -94,14 +94,18 @@ def test_the_whole_process_stays_within_the_limit(run_stage, write_params):
     assert 1024 * int(done.splitlines()[-1]) < 550e6  # 650e6 if there is no limit
 
 
-def test_too_little_memory_is_an_error_that_says_what_to_set(run_stage, write_params, log, monkeypatch):
+def test_too_little_memory_is_an_error_that_says_what_to_set(
+    run_stage: RunStage, write_params: WriteParams, log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "SHARE", 0.02)
     write_params(**{"runtime.memory_limit": "500MB"})
     assert "raise runtime.memory_limit" in run_stage("prepare", log, OUTPUT).error
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_shown_on_a_terminal_only(run_stage, write_params, log, monkeypatch, terminal):
+def test_progress_is_shown_on_a_terminal_only(
+    run_stage: RunStage, write_params: WriteParams, log, monkeypatch: pytest.MonkeyPatch, terminal
+) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     write_params(**{"prepare.clicks.columns": dict(zip(COLUMNS, COLUMNS, strict=True))})
     ran = run_stage("prepare", log, OUTPUT)
@@ -112,7 +116,7 @@ def test_progress_is_shown_on_a_terminal_only(run_stage, write_params, log, monk
 # What is needed on the way ------------------------------------------
 
 
-def test_the_scratch_folder_is_gone_in_the_end(prepare, log):
+def test_the_scratch_folder_is_gone_in_the_end(prepare: PrepareTable, log) -> None:
     scratch = scratch_path(OUTPUT)
     (scratch / "spilled").mkdir(parents=True)  # as a killed process leaves it
     (scratch / "spilled/old").touch()
@@ -121,14 +125,14 @@ def test_the_scratch_folder_is_gone_in_the_end(prepare, log):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_the_scratch_folder_is_gone_after_a_failure(project, error):
+def test_the_scratch_folder_is_gone_after_a_failure(project, error) -> None:
     with pytest.raises(error), scratch_folder(OUTPUT) as folder:
         (folder / "rows").touch()
         raise error
     assert [*project.iterdir()] == []
 
 
-def test_the_engine_and_its_memory_make_no_stage_stale():
+def test_the_engine_and_its_memory_make_no_stage_stale() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     params = {param for stage in stages.values() for param in stage.get("params", [])}
     assert not {"prepare", "runtime.engine", "runtime.memory_limit"} & params
@@ -137,37 +141,45 @@ def test_the_engine_and_its_memory_make_no_stage_stale():
 # Other engines ------------------------------------------------------
 
 
-def test_spark_that_is_not_installed_is_an_error_that_says_what_to_install(run_stage, write_params, log, monkeypatch):
+def test_spark_that_is_not_installed_is_an_error_that_says_what_to_install(
+    run_stage: RunStage, write_params: WriteParams, log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     write_params(**{"runtime.engine": "pyspark://"})
     error = run_stage("prepare", log, OUTPUT).error
     assert error.endswith("runtime.engine: pyspark:// is not installed: pip install -r requirements-cluster.txt")
 
 
-def test_an_engine_that_nobody_knows_is_an_error_without_the_password_in_its_address(run_stage, write_params, log):
+def test_an_engine_that_nobody_knows_is_an_error_without_the_password_in_its_address(
+    run_stage: RunStage, write_params: WriteParams, log
+) -> None:
     write_params(**{"runtime.engine": "nonesuch://me:secret@host"})
     error = run_stage("prepare", log, OUTPUT).error
     assert "runtime.engine: nonesuch://" in error and "secret" not in error
 
 
-def test_an_engine_that_reads_no_parquet_is_an_error(run_stage, write_params, log):
+def test_an_engine_that_reads_no_parquet_is_an_error(run_stage: RunStage, write_params: WriteParams, log) -> None:
     write_params(**{"runtime.engine": "sqlite://"})
     error = run_stage("prepare", log, OUTPUT).error
     assert "runtime.engine: sqlite://" in error
 
 
-def test_another_duckdb_gives_the_same_bytes(prepare, log):
+def test_another_duckdb_gives_the_same_bytes(prepare: PrepareTable, log) -> None:
     assert prepare(log, **{"runtime.engine": "duckdb://other.duckdb"}) == prepare(log)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, which is not here; .ci/run installs it")
 @pytest.mark.parametrize("log", ["default", "REES46"])
-def test_a_spark_cluster_gives_the_same_bytes(log, prepare, write_params, run_stage, monkeypatch):
+def test_a_spark_cluster_gives_the_same_bytes(
+    log, prepare: PrepareTable, write_params: WriteParams, run_stage: RunStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if log == "REES46" and not SAMPLE.is_file():
         pytest.skip("the sample is not here: no folder shared beside the checkout")
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    changes, path = (OF_SAMPLE, SAMPLE) if log == "REES46" else ({"prepare.clicks.score_at_view": 3}, Path("shop.parquet"))
+    changes, path = (
+        (OF_SAMPLE, SAMPLE) if log == "REES46" else ({"prepare.clicks.score_at_view": 3}, Path("shop.parquet"))
+    )
     write_params()
     if log == "default":
         assert run_stage("simulate", path).code == 0

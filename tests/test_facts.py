@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import as_sessions, sessions_frame
+from helpers import RunStage, WriteParams, as_sessions, sessions_frame
 
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.dataset.splits import train_test_split
@@ -22,7 +22,7 @@ def sessions(frame: pd.DataFrame = FRAME, **roles: str) -> Sessions:
     return as_sessions(frame, **{"buys": "target", "day": "time"} | roles)
 
 
-def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage, write_params):
+def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**{"split.strategy": "temporal", "train_base.encoding.min_frequency": 0.0, "split.leakage_auc": 0.99})
     write_sessions(Path(PATHS[0]), sessions())
     ran = run_stage("split", *PATHS)
@@ -55,13 +55,13 @@ def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage, write_para
     ],
     ids=["a moment", "with a zone", "a number", "a text"],
 )
-def test_the_first_and_the_last_time_are_said_where_they_are_dates(time, first):
+def test_the_first_and_the_last_time_are_said_where_they_are_dates(time, first) -> None:
     said = summarize(sessions(sessions_frame().assign(day=time)))
     assert (said.get("first"), said.get("last")) == (first, first)
     assert not {"first", "last"} & {*summarize(sessions(sessions_frame()))}
 
 
-def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path):
+def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path: Path) -> None:
     rows = sessions()
     for size, codec in ((7, "snappy"), (120, "zstd")):
         pq.write_table(rows.table, tmp_path / "a.parquet", row_group_size=size, compression=codec)
@@ -84,5 +84,5 @@ def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path):
     ],
     ids=["a number", "a missing one", "a text", "a type", "a name", "the rows' order", "the columns'", "a role"],
 )
-def test_the_fingerprint_tells_any_other_content(changed):
+def test_the_fingerprint_tells_any_other_content(changed) -> None:
     assert fingerprint(changed) != fingerprint(sessions())

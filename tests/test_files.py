@@ -27,7 +27,7 @@ def found(path: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("earlier", KINDS)
 @pytest.mark.parametrize("later", ["file", "folder"])
-def test_files_and_folders_replace_each_other(tmp_path, earlier, later):
+def test_files_and_folders_replace_each_other(tmp_path: Path, earlier, later) -> None:
     path = tmp_path / "place.txt"
     put(path, earlier, "old")
     with atomic_write(path) as temporary:
@@ -39,7 +39,7 @@ def test_files_and_folders_replace_each_other(tmp_path, earlier, later):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("earlier", KINDS)
 @pytest.mark.parametrize("later", KINDS)
-def test_a_block_that_fails_leaves_what_was_there(tmp_path, earlier, later, error):
+def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path, earlier, later, error) -> None:
     path = tmp_path / "place.txt"
     put(path, earlier, "old")
     with pytest.raises(error), atomic_write(path) as temporary:
@@ -49,7 +49,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path, earlier, later, erro
     assert [*tmp_path.iterdir()] == [path] * (earlier != "nothing")
 
 
-def test_a_block_that_writes_nothing_leaves_the_file(tmp_path):
+def test_a_block_that_writes_nothing_leaves_the_file(tmp_path: Path) -> None:
     path = tmp_path / "place.txt"
     put(path, "file", "old")
     with pytest.raises(FileNotFoundError), atomic_write(path):
@@ -58,7 +58,7 @@ def test_a_block_that_writes_nothing_leaves_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_the_old_one_stands_until_the_new_one_is_done(tmp_path, kind):
+def test_the_old_one_stands_until_the_new_one_is_done(tmp_path: Path, kind) -> None:
     path = tmp_path / "place"
     put(path, kind, "old")
     with atomic_write(path) as temporary:
@@ -67,7 +67,7 @@ def test_the_old_one_stands_until_the_new_one_is_done(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_left_does_not_get_in_the_way(tmp_path, kind):
+def test_what_a_killed_process_left_does_not_get_in_the_way(tmp_path: Path, kind) -> None:
     path = tmp_path / "place"
     with atomic_write(path) as temporary:
         put(temporary, "file", "new")
@@ -80,7 +80,7 @@ def test_what_a_killed_process_left_does_not_get_in_the_way(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path, kind):
+def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path: Path, kind) -> None:
     path, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
     put(elsewhere, kind, "old")
     path.symlink_to(elsewhere)
@@ -90,14 +90,14 @@ def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path, kind):
     assert (found(path), found(elsewhere)) == ((kind, "new"), (kind, "old"))
 
 
-def test_the_place_to_write_has_the_same_ending_and_is_made_a_folder_for(tmp_path):
+def test_the_place_to_write_has_the_same_ending_and_is_made_a_folder_for(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "a" / "b" / "rows.parquet") as temporary:
         assert temporary.suffix == ".parquet"
         assert temporary.parent == tmp_path / "a" / "b"
         temporary.touch()
 
 
-def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
+def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"b": 1.5, "a": ["ü", None]})
     first = path.read_bytes()
@@ -108,7 +108,7 @@ def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [float("-inf")]}])
-def test_json_without_a_number_is_refused(tmp_path, value):
+def test_json_without_a_number_is_refused(tmp_path: Path, value) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -123,7 +123,7 @@ def batches(*sizes: int) -> list[pa.RecordBatch]:
     return [pa.record_batch({"n": numbers[first : first + size]}) for first, size in zip(start, sizes, strict=True)]
 
 
-def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch):
+def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "ROW_GROUP", 10)
     schema = table.with_roles(pa.schema({"n": pa.int64()}), {})
     contents = set()
@@ -136,13 +136,13 @@ def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("sizes", [[], [0]])
-def test_a_table_without_rows_can_be_written(tmp_path, sizes):
+def test_a_table_without_rows_can_be_written(tmp_path: Path, sizes) -> None:
     path = tmp_path / "rows.parquet"
     assert table.write_batches(path, table.with_roles(pa.schema({"n": pa.int64()}), {}), batches(*sizes)) == 0
     assert len(table.read_sessions(path)) == 0
 
 
-def test_batches_that_fail_leave_the_earlier_table(tmp_path):
+def test_batches_that_fail_leave_the_earlier_table(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_text("old")
 

@@ -28,7 +28,7 @@ SPOILT = {
 }
 
 
-def test_make_alone_lists_every_command_in_one_line_each():
+def test_make_alone_lists_every_command_in_one_line_each() -> None:
     done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     first, *lines = done.stdout.splitlines()
     assert first.startswith("Start with make repro")
@@ -39,7 +39,7 @@ def test_make_alone_lists_every_command_in_one_line_each():
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
-def test_the_commands_of_make_that_the_texts_name_are_there(name: str):
+def test_the_commands_of_make_that_the_texts_name_are_there(name: str) -> None:
     text = (ROOT / name).read_text()
     named = set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.M))
     assert "test" in named and named <= TARGETS
@@ -65,12 +65,12 @@ def run_hook(name: str, file: str, folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_every_hook_is_tested():
+def test_every_hook_is_tested() -> None:
     assert set(HOOKS) == set(SPOILT)
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_a_hook_stops_what_it_should_and_nothing_else(name: str, copy: Path):
+def test_a_hook_stops_what_it_should_and_nothing_else(name: str, copy: Path) -> None:
     spoilt, added = SPOILT[name]
     if name != "lock":  # whether that is true as it is, is the very test that this hook runs
         done = run_hook(name, MODULE, copy)

@@ -39,7 +39,7 @@ def auc_of(purchases: np.ndarray, others: np.ndarray, axis: int = -1) -> np.ndar
     return (ranks[..., :count].mean(axis=axis) - (count + 1) / 2) / others.shape[axis]
 
 
-def test_the_example_of_the_paper():
+def test_the_example_of_the_paper() -> None:
     # As the SAS/STAT user's guide (the LOGISTIC procedure, comparing ROC curves) prints them for the same patients.
     patients, targets = np.array(ILL + WELL), np.repeat([0, 1], [len(ILL), len(WELL)])
     albumin, protein, score = patients[:, 0], patients[:, 1], 10 - patients[:, 2]
@@ -53,7 +53,7 @@ def test_the_example_of_the_paper():
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize(("purchases", "others"), [(2, 3), (3, 40), (40, 3), (50, 60)])
-def test_both_are_those_of_the_definition(purchases, others, ties):
+def test_both_are_those_of_the_definition(purchases, others, ties) -> None:
     targets, one, two = models(3, purchases, others, ties)
     both = [placements(targets, scores) for scores in (one, two)]
     of_purchases, of_others = (np.stack(parts) for parts in zip(*both, strict=True))
@@ -70,7 +70,7 @@ def test_both_are_those_of_the_definition(purchases, others, ties):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_the_auc_is_that_of_other_sources(ties):
+def test_the_auc_is_that_of_other_sources(ties) -> None:
     targets, scores, _ = models(4, 80, 920, ties)
     area = auc_with_interval(targets, scores)["auc"]
     assert area == pytest.approx(roc_auc_score(targets, scores), abs=1e-12)
@@ -78,7 +78,7 @@ def test_the_auc_is_that_of_other_sources(ties):
     assert area == pytest.approx(u / (80 * 920), abs=1e-12)
 
 
-def test_the_interval_is_that_of_a_stratified_bootstrap():
+def test_the_interval_is_that_of_a_stratified_bootstrap() -> None:
     targets, scores, _ = models(5, 80, 420, ties=True)
     found = auc_with_interval(targets, scores)
     classes = (scores[targets == 1], scores[targets == 0])
@@ -88,7 +88,7 @@ def test_the_interval_is_that_of_a_stratified_bootstrap():
     assert [found["auc_low"], found["auc_high"]] == pytest.approx(ends, abs=0.15 * resampled.standard_error)
 
 
-def test_the_difference_is_that_of_resampled_rows():
+def test_the_difference_is_that_of_resampled_rows() -> None:
     targets, one, two = models(6, 80, 420, ties=False)
     found = compare_aucs(targets, one, two)
     random = np.random.default_rng(7)
@@ -104,7 +104,7 @@ def test_the_difference_is_that_of_resampled_rows():
     assert found["high"] - found["low"] < 0.7 * width
 
 
-def test_the_interval_holds_the_true_auc_as_often_as_it_says():
+def test_the_interval_holds_the_true_auc_as_often_as_it_says() -> None:
     random = np.random.default_rng(8)
     targets = np.repeat([1, 0], [50, 200])
     # Of normal scores one standard deviation apart.
@@ -114,7 +114,7 @@ def test_the_interval_holds_the_true_auc_as_often_as_it_says():
     assert 0.93 <= held <= 0.97
 
 
-def test_p_values_of_equally_good_models_are_uniform():
+def test_p_values_of_equally_good_models_are_uniform() -> None:
     random = np.random.default_rng(9)
     targets = np.repeat([1, 0], [60, 240])
     p_values = []
@@ -126,7 +126,7 @@ def test_p_values_of_equally_good_models_are_uniform():
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.02)
 
 
-def test_the_order_of_rows_and_the_scale_of_scores_do_not_matter():
+def test_the_order_of_rows_and_the_scale_of_scores_do_not_matter() -> None:
     targets, one, two = models(10, 30, 90, ties=True)
     order = np.random.default_rng(1).permutation(120)
     squeezed = (1 / (1 + np.exp(-one))).astype(np.float32)
@@ -135,7 +135,7 @@ def test_the_order_of_rows_and_the_scale_of_scores_do_not_matter():
     assert again == pytest.approx(compare_aucs(targets, one, two))
 
 
-def test_the_other_way_round_the_difference_changes_its_sign():
+def test_the_other_way_round_the_difference_changes_its_sign() -> None:
     targets, one, two = models(11, 30, 90, ties=False)
     there, back = compare_aucs(targets, one, two), compare_aucs(targets, two, one)
     assert there == {
@@ -147,13 +147,13 @@ def test_the_other_way_round_the_difference_changes_its_sign():
 
 
 @pytest.mark.parametrize("seed", range(12, 24))
-def test_the_interval_leaves_out_zero_where_p_is_below_a_twentieth(seed):
+def test_the_interval_leaves_out_zero_where_p_is_below_a_twentieth(seed) -> None:
     found = compare_aucs(*models(seed, 40, 160, ties=False))
     assert (found["low"] > 0 or found["high"] < 0) == (found["p_value"] < 0.05)
 
 
 @pytest.mark.parametrize(("purchases", "others"), [(1, 1), (1, 30), (5, 30), (30, 5)])
-def test_a_perfect_order_of_few_rows_is_no_certainty(purchases, others):
+def test_a_perfect_order_of_few_rows_is_no_certainty(purchases, others) -> None:
     targets = np.repeat([1, 0], [purchases, others])
     pairs = min(purchases, others)
     low = stats.binomtest(pairs, pairs).proportion_ci(0.95, "exact").low
@@ -163,12 +163,12 @@ def test_a_perfect_order_of_few_rows_is_no_certainty(purchases, others):
     assert found == pytest.approx({"auc": 0, "auc_low": 0, "auc_high": 1 - low})
 
 
-def test_one_probability_for_all_rows_is_a_half_for_certain():
+def test_one_probability_for_all_rows_is_a_half_for_certain() -> None:
     found = auc_with_interval(np.array([0, 1, 0, 1]), np.full(4, 0.08, np.float32))
     assert found == {"auc": 0.5, "auc_low": 0.5, "auc_high": 0.5}
 
 
-def test_of_a_single_purchase_little_can_be_said():
+def test_of_a_single_purchase_little_can_be_said() -> None:
     targets, one, two = np.array([0, 0, 1, 0]), np.array([1, 2, 3, 4]), np.array([3, 2, 1, 0])
     assert auc_with_interval(targets, one) == pytest.approx({"auc": 2 / 3, "auc_low": 0, "auc_high": 1})
     found = compare_aucs(targets, one, two)
@@ -176,13 +176,13 @@ def test_of_a_single_purchase_little_can_be_said():
 
 
 @pytest.mark.parametrize("targets", [[0, 1, 0, 1, 1], [0, 0, 0, 0, 1], [0, 0, 1, 1, 1]])
-def test_models_of_one_order_do_not_differ(targets):
+def test_models_of_one_order_do_not_differ(targets) -> None:
     scores = np.array([1.0, 2.0, 3.0, 3.0, 4.0])
     found = compare_aucs(np.array(targets), scores, np.exp(scores))
     assert found == {"difference": 0, "low": 0, "high": 0, "p_value": 1}
 
 
-def test_a_difference_without_variance_still_has_an_interval():
+def test_a_difference_without_variance_still_has_an_interval() -> None:
     targets = np.repeat([1, 0], [8, 20])
     perfect, constant = targets.astype(float), np.zeros(28)
     found = compare_aucs(targets, perfect, constant)
@@ -193,7 +193,7 @@ def test_a_difference_without_variance_still_has_an_interval():
     assert found == pytest.approx({"difference": -1, "low": -1, "high": 1 - 2 * low, "p_value": p_value})
 
 
-def test_a_difference_ends_where_there_can_be_no_more():
+def test_a_difference_ends_where_there_can_be_no_more() -> None:
     targets = np.repeat([1, 0], 4)
     good, bad = np.array([8, 7, 6, 4, 5, 3, 2, 1]), np.array([1, 2, 3, 5, 4, 6, 7, 8])
     assert compare_aucs(targets, good, bad)["high"] == 1
@@ -201,7 +201,7 @@ def test_a_difference_ends_where_there_can_be_no_more():
 
 
 @pytest.mark.parametrize("target", [0, 1])
-def test_an_auc_needs_both_targets(target):
+def test_an_auc_needs_both_targets(target) -> None:
     with pytest.raises(ValueError, match="both targets"):
         auc_with_interval(np.full(3, target), np.array([0.1, 0.2, 0.3]))
 
@@ -219,6 +219,6 @@ def test_an_auc_needs_both_targets(target):
         ((-0.0004, -0.00079, -0.00001), "−0.00040 (−0.00079 to −0.00001): worse."),
     ],
 )
-def test_a_difference_in_words(ends, words):
+def test_a_difference_in_words(ends, words) -> None:
     found = dict(zip(("difference", "low", "high"), ends, strict=True)) | {"p_value": 0.5}
     assert in_words("SMOTE", found) == f"SMOTE changes AUC by {words}"

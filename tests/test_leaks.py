@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT, as_sessions, sessions_frame, standard
+from helpers import ROOT, RunStage, WriteParams, as_sessions, sessions_frame, standard
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import TargetEncoder
 
@@ -35,7 +35,7 @@ def reached(values, targets) -> float:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_number_reaches_scikit_learn_s_auc_in_the_better_direction(seed):
+def test_a_number_reaches_scikit_learn_s_auc_in_the_better_direction(seed) -> None:
     random = np.random.default_rng(seed)
     targets = random.random(500) < 0.2
     values = np.round(random.normal(size=500) + random.choice([-1, 0, 1]) * targets, 1)
@@ -44,7 +44,7 @@ def test_a_number_reaches_scikit_learn_s_auc_in_the_better_direction(seed):
     assert reached(values, targets.astype(int)) == pytest.approx(max(lowest, highest, 1 - lowest, 1 - highest))
 
 
-def test_a_number_s_auc_is_the_share_of_pairs_in_order():
+def test_a_number_s_auc_is_the_share_of_pairs_in_order() -> None:
     values, targets = [3, 1, 3, 2, 5, np.nan], [1, 0, 0, 1, 0, 1]
     low = [value if value == value else -9 for value in values]
     pairs = [(low[one], low[other]) for one in range(6) for other in range(6) if targets[one] > targets[other]]
@@ -53,7 +53,7 @@ def test_a_number_s_auc_is_the_share_of_pairs_in_order():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_category_reaches_what_scikit_learn_s_encoding_fitted_on_other_folds_does(seed):
+def test_a_category_reaches_what_scikit_learn_s_encoding_fitted_on_other_folds_does(seed) -> None:
     random = np.random.default_rng(seed)
     levels = random.geometric(0.1, 1000).astype(str)
     targets = (random.random(1000) < random.choice([0.1, 0.2, 0.4], 99)[levels.astype(int)]).astype(int)
@@ -67,7 +67,7 @@ def test_a_category_reaches_what_scikit_learn_s_encoding_fitted_on_other_folds_d
     assert reached(levels, targets) == pytest.approx(won / pairs, abs=1e-4)
 
 
-def test_folds_are_of_one_size_and_one_rate():
+def test_folds_are_of_one_size_and_one_rate() -> None:
     targets = (np.random.default_rng(0).random(1003) < 0.1).astype(int)
     folds = _folds(targets)
     for label in (0, 1):
@@ -76,20 +76,20 @@ def test_folds_are_of_one_size_and_one_rate():
 
 
 @pytest.mark.parametrize("rows_a_level", [1, 2, 3, 10, 2000])
-def test_a_category_that_tells_nothing_is_no_leak_however_rare_its_levels(rows_a_level):
+def test_a_category_that_tells_nothing_is_no_leak_however_rare_its_levels(rows_a_level) -> None:
     random = np.random.default_rng(3)
     targets = (random.random(4000) < 0.3).astype(int)
     levels = [f"level {number // rows_a_level}" for number in random.permutation(4000)]
     assert abs(reached(levels, targets) - 0.5) < 4 * chance(targets)
 
 
-def test_a_category_tells_by_its_missing_values_too():
+def test_a_category_tells_by_its_missing_values_too() -> None:
     targets = np.arange(200) % 4 == 0
     assert reached(np.where(targets, None, "a"), targets.astype(int)) == 1
     assert reached(np.where(targets, "b", "a"), targets.astype(int)) == 1
 
 
-def test_columns_that_say_nothing_or_all():
+def test_columns_that_say_nothing_or_all() -> None:
     targets = np.arange(90) % 3 == 0
     frame = pd.DataFrame({"same": 7, "none": np.nan, "one": "a", "less": -1.0 * targets, "more": 2 * targets})
     assert univariate_auc(frame, targets.astype(int)).to_dict() == {
@@ -111,7 +111,7 @@ def chance(targets: np.ndarray) -> float:
 # Rows on both sides -----------------------------------------------
 
 
-def test_duplicates_are_the_test_rows_that_equal_any_training_row():
+def test_duplicates_are_the_test_rows_that_equal_any_training_row() -> None:
     random = np.random.default_rng(1)
     frame = pd.DataFrame(
         {
@@ -129,7 +129,9 @@ def test_duplicates_are_the_test_rows_that_equal_any_training_row():
     assert count_duplicates(train.astype({"whole": float}), test) == count_duplicates(train, test) == expected
 
 
-def test_test_rows_that_stand_among_the_training_rows_are_counted_and_said(run_stage, write_params):
+def test_test_rows_that_stand_among_the_training_rows_are_counted_and_said(
+    run_stage: RunStage, write_params: WriteParams
+) -> None:
     write_params()
     frame = sessions_frame(200).assign(place=range(200))
     stay, held = train_test_split(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
@@ -172,7 +174,9 @@ REAL = {
     not SHARED.is_dir(), reason=f"the real tables are not here: no folder {SHARED.name} beside the checkout"
 )
 @pytest.mark.parametrize("column", REAL)
-def test_the_column_that_gives_a_real_table_away_is_named_and_no_other(column, run_stage, write_params):
+def test_the_column_that_gives_a_real_table_away_is_named_and_no_other(
+    column, run_stage: RunStage, write_params: WriteParams
+) -> None:
     name, settings = REAL[column]
     for drop, suspects in (([], [column]), ([column], [])):
         settings = {"kind": "sessions", **settings, "drop": drop}
@@ -187,7 +191,7 @@ def test_the_column_that_gives_a_real_table_away_is_named_and_no_other(column, r
             assert f"prepare.drop: [{column}]" in ran.err
 
 
-def test_the_default_data_has_no_suspects(run_stage, write_params):
+def test_the_default_data_has_no_suspects(run_stage: RunStage, write_params: WriteParams) -> None:
     shop(run_stage, write_params, sessions=3000)
     prepared(run_stage, "clicks.parquet")
     ran = run(run_stage, "split")
@@ -236,7 +240,9 @@ LATER = {
 }
 
 
-def test_no_feature_of_any_session_knows_what_comes_after_its_scored_view(run_stage, write_params):
+def test_no_feature_of_any_session_knows_what_comes_after_its_scored_view(
+    run_stage: RunStage, write_params: WriteParams
+) -> None:
     log = shop(run_stage, write_params, sessions=300)
     views = log[log.event == "view"]
     scored = views[views.groupby("session").cumcount() == 2][["visitor", "session", "time"]]
@@ -282,7 +288,7 @@ SMALL = {
 
 
 @pytest.fixture
-def in_one_process(monkeypatch):
+def in_one_process(monkeypatch: pytest.MonkeyPatch):
     """No worker processes for the grid, which would load TensorFlow anew."""
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)
 
@@ -315,7 +321,9 @@ def poisoned(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_absurd_test_rows_change_predictions_and_nothing_that_was_fitted(run_stage, write_params, in_one_process):
+def test_absurd_test_rows_change_predictions_and_nothing_that_was_fitted(
+    run_stage: RunStage, write_params: WriteParams, in_one_process
+) -> None:
     write_params(**SMALL)
     frame = sessions_frame(300).assign(id=range(300))
     _, held = train_test_split(as_sessions(frame, buys="target"), "target", 0.2, seed=42)
@@ -341,7 +349,7 @@ def test_absurd_test_rows_change_predictions_and_nothing_that_was_fitted(run_sta
 
 
 @pytest.mark.slow
-def test_from_shuffled_targets_nothing_is_learnt(run_stage, write_params):
+def test_from_shuffled_targets_nothing_is_learnt(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**SMALL | {"train_base.training.epochs": 5})
     frame = sessions_frame(1500)
     shuffled = frame.assign(buys=np.random.default_rng(4).permutation(frame.buys))
@@ -364,7 +372,7 @@ def places(rows: np.ndarray, encoder: Encoder) -> np.ndarray:
 
 
 @pytest.mark.parametrize("by", ["target", "visitor"])
-def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, monkeypatch):
+def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, monkeypatch: pytest.MonkeyPatch) -> None:
     from stages.lib.modeling import model
 
     frame = sessions_frame(200)

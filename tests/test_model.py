@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Network, load
@@ -34,7 +34,7 @@ def changed(**values) -> Network:
     return STUDY.model_copy(update=values)
 
 
-def test_the_study_s_network():
+def test_the_study_s_network() -> None:
     built = build_network(STUDY, inputs=125, seed=42)
     dense = [layer for layer in built.layers if isinstance(layer, keras.layers.Dense)]
     assert [layer.units for layer in dense] == [80, 40, 10, 1]
@@ -46,12 +46,12 @@ def test_the_study_s_network():
     assert not dense[0].bias.numpy().any()
 
 
-def test_the_seed_and_nothing_else_sets_the_first_weights():
+def test_the_seed_and_nothing_else_sets_the_first_weights() -> None:
     weights = [build_network(STUDY, 125, seed).get_weights()[0] for seed in (42, 42, 43)]
     assert (weights[0] == weights[1]).all() and (weights[0] != weights[2]).any()
 
 
-def test_every_param_of_the_network_counts():
+def test_every_param_of_the_network_counts() -> None:
     built = build_network(
         changed(layers=[3, 2], activation="tanh", l2=0.0, dropout=0.25, initializer="he_uniform"), 5, 1
     )
@@ -62,18 +62,18 @@ def test_every_param_of_the_network_counts():
 
 
 @pytest.mark.parametrize("initializer", ["zeros", "orthogonal", "lecun_normal", "random_uniform"])
-def test_initializers_with_and_without_a_seed(initializer):
+def test_initializers_with_and_without_a_seed(initializer) -> None:
     build_network(changed(initializer=initializer), 5, 1)
 
 
 @pytest.mark.parametrize("key", ["activation", "initializer"])
-def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key):
+def test_a_name_that_keras_does_not_know_is_an_error_of_one_line(key) -> None:
     with pytest.raises(InputError, match=f"^params.yaml: network.{key}: Keras knows no 'nonsense'$"):
         build_network(changed(**{key: "nonsense"}), 5, 1)
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 3])
-def test_the_same_network_is_the_same_file(members, tmp_path):
+def test_the_same_network_is_the_same_file(members, tmp_path: Path) -> None:
     shape = changed(dropout=0.1, members=members)
     for name, seed in (("one.keras", 42), ("two.keras", 42), ("other.keras", 43)):
         save_network(mean_of_members(build_network(shape, 125, seed)), tmp_path / name)
@@ -81,7 +81,7 @@ def test_the_same_network_is_the_same_file(members, tmp_path):
     assert (tmp_path / "one.keras").read_bytes() != (tmp_path / "other.keras").read_bytes()
 
 
-def test_members_start_as_networks_of_their_own():
+def test_members_start_as_networks_of_their_own() -> None:
     shape = changed(layers=[6, 4], dropout=0.1, members=2)
     together = build_network(shape, 5, 42)
     assert together.output_shape == (None, 2) and mean_of_members(together).output_shape == (None, 1)
@@ -94,7 +94,7 @@ def test_members_start_as_networks_of_their_own():
 
 
 @pytest.mark.parametrize("ensemble_size", [1, 3])
-def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path, features):
+def test_a_saved_model_predicts_the_same_in_a_new_process(members, tmp_path: Path, features) -> None:
     encoder = fit_encoder(features, standard(numbers="quantile", bins=4))
     built = build_network(changed(members=members), len(encoder.names), 42)
     model = Model(mean_of_members(built), encoder)
@@ -118,8 +118,8 @@ numpy.save(folder / "p.npy", Model.load(folder / "model").predict(features))
 @pytest.mark.parametrize("numbers", ["standard", "quantile"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_every_combination_of_a_recipe_trains_stops_early_and_is_saved_as_the_same_bytes(
-    members, numbers, optimizer, tmp_path
-):
+    members, numbers, optimizer, tmp_path: Path
+) -> None:
     sessions = as_sessions(sessions_frame(400), buys="target")
     (recipe,) = load("train_strong", path=Path(__file__).parents[1] / "params.yaml")
     changes = {"ensemble_size": members, "numbers": numbers, "bins": 4, "optimizer": optimizer, "weight_decay": 0.1}

@@ -64,7 +64,7 @@ def hold(project: Project, expected: dict[str, int], auc: float) -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_data_by_params_alone(name, tmp_path):
+def test_real_data_by_params_alone(name, tmp_path: Path) -> None:
     changes, expected, auc = REAL[name]
     rate = {"train_base.training.learning_rate": 0.001}
     project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **TRAINING, **rate)
@@ -74,7 +74,7 @@ def test_real_data_by_params_alone(name, tmp_path):
     hold(project, expected, auc)
 
 
-def test_the_readme_s_example(tmp_path):
+def test_the_readme_s_example(tmp_path: Path) -> None:
     title = "Your own data, in full"
     project = Project(tmp_path, **TRAINING)
     project.commit("First")

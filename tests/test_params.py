@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import REMOVED, ROOT
 from dvc.utils.serialize import modify_yaml
+from helpers import REMOVED, ROOT, RunStage, WriteParams
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Split, load
@@ -22,7 +22,7 @@ def refusal() -> str:
     return text
 
 
-def test_the_committed_params_load():
+def test_the_committed_params_load() -> None:
     loaded = SimpleNamespace(**dict(zip(SECTIONS, load(*SECTIONS, path=ROOT / "params.yaml"), strict=True)))
     assert loaded.seed == 42
     assert loaded.simulate.start == date(2015, 1, 1)
@@ -30,31 +30,31 @@ def test_the_committed_params_load():
     assert "" in loaded.prepare.na_values
 
 
-def test_sections_come_in_the_order_asked_for(write_params):
+def test_sections_come_in_the_order_asked_for(write_params: WriteParams) -> None:
     write_params(**{"split.test_size": 0.3})
     seed, split = load("seed", "split")
     assert (seed, split.test_size) == (42, 0.3)
     assert [type(part) for part in load("split", "seed")] == [Split, int]
 
 
-def test_a_whole_number_will_do_for_a_number(write_params):
+def test_a_whole_number_will_do_for_a_number(write_params: WriteParams) -> None:
     write_params(**{"train_base.network.l2": 0})
     assert load("train_base")[0].network.l2 == 0
 
 
 @pytest.mark.parametrize("start", ["2016-02-29", date(2016, 2, 29)], ids=["in quotes", "without"])
-def test_a_day_may_stand_in_quotes_or_not(write_params, start):
+def test_a_day_may_stand_in_quotes_or_not(write_params: WriteParams, start) -> None:
     write_params(**{"simulate.start": start})
     assert load("simulate")[0].start == date(2016, 2, 29)
 
 
 @pytest.mark.parametrize(("written", "size"), [(None, None), ("1GB", 10**9), ("1.5 GiB", 3 * 2**29), (10**9, 10**9)])
-def test_a_limit_of_memory_is_a_size_or_null(write_params, written, size):
+def test_a_limit_of_memory_is_a_size_or_null(write_params: WriteParams, written, size) -> None:
     write_params(**{"runtime.memory_limit": written})
     assert load("prepare")[0].memory_limit == size
 
 
-def test_sections_can_not_be_changed():
+def test_sections_can_not_be_changed() -> None:
     (split,) = load("split", path=ROOT / "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
         split.strategy = "time"
@@ -164,14 +164,14 @@ def test_sections_can_not_be_changed():
         ("split.strategy", "target\nor time", "split.strategy: expected"),
     ],
 )
-def test_what_does_not_fit_is_named_in_one_line(write_params, key, value, says):
+def test_what_does_not_fit_is_named_in_one_line(write_params: WriteParams, key, value, says: str) -> None:
     write_params(**{key: value})
     text = refusal()
     assert text.startswith("params.yaml: ")
     assert says in text
 
 
-def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params):
+def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params: WriteParams) -> None:
     """In YAML 1.2; to 1.1, 1e-05, which `dvc exp run --set-param` writes for 0.00001, is text, and no is false."""
     write_params(**{"prepare.positive_class": None})
     path = Path("params.yaml")
@@ -183,12 +183,12 @@ def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params):
     assert base.training.learning_rate == 0.00001 and prepare.positive_class == "no"
 
 
-def test_a_key_that_stands_twice_is_refused(project):
+def test_a_key_that_stands_twice_is_refused(project) -> None:
     Path("params.yaml").write_text((ROOT / "params.yaml").read_text() + "\nseed: 43\n")
     assert "found duplicate key" in refusal()
 
 
-def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write_params):
+def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write_params: WriteParams) -> None:
     write_params(**{"split.test_size": REMOVED, "split.testshare": 0.2})
     assert refusal() == "params.yaml: split.testshare: unknown key"
 
@@ -205,22 +205,22 @@ def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write
         (b"seed: \xff\n", "not readable"),
     ],
 )
-def test_a_file_that_holds_no_params_is_refused(project, content, says):
+def test_a_file_that_holds_no_params_is_refused(project, content, says: str) -> None:
     Path("params.yaml").write_bytes(content)
     assert refusal().startswith(f"params.yaml: {says}")
 
 
-def test_no_file_is_refused(project):
+def test_no_file_is_refused(project) -> None:
     assert refusal() == "params.yaml: no such file"
 
 
-def test_a_folder_is_refused(project):
+def test_a_folder_is_refused(project) -> None:
     Path("params.yaml").mkdir()
     assert refusal().startswith("params.yaml: not readable")
 
 
 @pytest.mark.parametrize("stage", ["simulate", "prepare", "split"])
-def test_every_stage_checks_the_whole_file_first(run_stage, write_params, stage):
+def test_every_stage_checks_the_whole_file_first(run_stage: RunStage, write_params: WriteParams, stage) -> None:
     write_params(**{"smote_train.k_neighbors": 0})
     ran = run_stage(stage, *["nowhere"] * {"simulate": 1, "prepare": 2, "split": 6}[stage])
     assert ran.error.startswith(f"{stage}: params.yaml: smote_train.k_neighbors: expected greater")
@@ -231,7 +231,7 @@ def base() -> ModelConfig:
     return load("train_base", path=ROOT / "params.yaml")[0]
 
 
-def test_a_grid_point_changes_network_and_training(base):
+def test_a_grid_point_changes_network_and_training(base) -> None:
     settings = base.with_point({"layers": [8], "learning_rate": 0.5})
     assert settings.network == base.network.model_copy(update={"layers": [8]})
     assert settings.training == base.training.model_copy(update={"learning_rate": 0.5})
@@ -254,13 +254,13 @@ def test_a_grid_point_changes_network_and_training(base):
         ({"class_weight": "even"}, "training.class_weight: expected 'none' or 'balanced'"),
     ],
 )
-def test_a_grid_that_does_not_fit_is_refused(write_params, point, says):
+def test_a_grid_that_does_not_fit_is_refused(write_params: WriteParams, point, says: str) -> None:
     write_params(**{"grid_search.grid": {name: [value] for name, value in point.items()}})
     assert refusal().startswith("params.yaml: grid_search.grid")
     assert says in refusal()
 
 
-def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params):
+def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params: WriteParams) -> None:
     write_params(**{"grid_search.grid": {"batch_size": [24, 48, 24]}})
     assert refusal() == "params.yaml: grid_search.grid.batch_size: 24 stands there twice"
 
@@ -273,6 +273,6 @@ def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params):
         ({"validation.folds": 0, "validation.calibration": "sigmoid"}, "validation: recalibrate needs folds"),
     ],
 )
-def test_folds_that_cannot_be(write_params, changes, says):
+def test_folds_that_cannot_be(write_params: WriteParams, changes, says: str) -> None:
     write_params(**changes)
     assert refusal() == f"params.yaml: {says}"

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     built = Project(tmp_path_factory.mktemp("project"), **SMALL)
     built.dvc("repro")
     return built
 
 
-def test_the_scores_of_all_models_are_metrics(project):
+def test_the_scores_of_all_models_are_metrics(project) -> None:
     shown = json.loads(project.dvc("metrics", "show", "--json"))[""]["data"]
     found = shown["metrics/scores.json"]["data"]
     assert found == project.scores()
@@ -49,7 +49,7 @@ def test_the_scores_of_all_models_are_metrics(project):
     assert project.file("metrics/scores.json").endswith(b"}\n")
 
 
-def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
+def test_decisions_are_made_at_thresholds_that_come_with_the_models(project) -> None:
     decisions = json.loads(project.file("metrics/decisions.json"))
     for model in NETWORKS:
         threshold = json.loads(project.file(f"models/{model}/decision.json"))["threshold"]
@@ -59,13 +59,13 @@ def test_decisions_are_made_at_thresholds_that_come_with_the_models(project):
         assert (predicted.column("decision") == expected).all()
 
 
-def test_every_column_has_its_importance(project):
+def test_every_column_has_its_importance(project) -> None:
     for model in ("base", "grid", "strong"):
         lines = project.file(f"metrics/importance/{model}.csv").decode().splitlines()
         assert lines[0] == "column,importance,se" and len(lines) == 1 + 95
 
 
-def test_afterwards_nothing_is_out_of_date(project):
+def test_afterwards_nothing_is_out_of_date(project) -> None:
     assert not (project.folder / ".grid_search").exists()
     assert "up to date" in project.dvc("status")
     before = project.file("dvc.lock")
@@ -73,19 +73,19 @@ def test_afterwards_nothing_is_out_of_date(project):
     assert project.file("dvc.lock") == before
 
 
-def test_a_second_clone_gives_the_same_lock(project, tmp_path):
+def test_a_second_clone_gives_the_same_lock(project, tmp_path: Path) -> None:
     second = Project(tmp_path, **SMALL)
     second.dvc("repro")
     assert second.file("dvc.lock") == project.file("dvc.lock")
 
 
-def test_the_default_data_has_the_columns_of_the_study(project):
+def test_the_default_data_has_the_columns_of_the_study(project) -> None:
     schema = pq.read_schema(project.folder / "data/prepared/sessions.parquet")
     roles = [field.metadata[b"role"].decode() for field in schema]
     assert (roles.count("feature"), roles.count("target")) == (95, 1)
 
 
-def test_a_saved_model_gives_exactly_the_saved_predictions_in_a_new_process(project):
+def test_a_saved_model_gives_exactly_the_saved_predictions_in_a_new_process(project) -> None:
     program = (
         "from pathlib import Path; from stages.lib import table\n"
         "from stages.lib.decision import Decision; from stages.lib.model import Model\n"
@@ -101,7 +101,7 @@ def test_a_saved_model_gives_exactly_the_saved_predictions_in_a_new_process(proj
     assert done.returncode == 0, done.stderr
 
 
-def test_the_plots_are_drawn_from_files_that_are_there(project):
+def test_the_plots_are_drawn_from_files_that_are_there(project) -> None:
     project.dvc("plots", "show")
     page = (project.folder / "dvc_plots" / "index.html").read_text()
     for title in ("ROC curve", "Precision and recall", "Training loss per epoch"):
@@ -109,7 +109,7 @@ def test_the_plots_are_drawn_from_files_that_are_there(project):
     assert "grid.svg" in page
 
 
-def test_another_learning_rate_trains_anew_and_no_more(project):
+def test_another_learning_rate_trains_anew_and_no_more(project) -> None:
     project.set_params(**SMALL, **{"train_base.training.learning_rate": 0.0002})
     try:
         stale = json.loads(project.dvc("status", "--json"))
@@ -119,7 +119,7 @@ def test_another_learning_rate_trains_anew_and_no_more(project):
         project.set_params(**SMALL)
 
 
-def test_a_stage_that_fails_leaves_what_was_there(project):
+def test_a_stage_that_fails_leaves_what_was_there(project) -> None:
     before = {
         name: project.file(name) for name in ("dvc.lock", "data/prepared/sessions.parquet", "metrics/scores.json")
     }

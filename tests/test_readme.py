@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import readme
-from project import ROOT, TINY, Clone, Project
+from helpers import ROOT
+from project import TINY, Clone, Project
 
 COMMANDS = readme.commands()
 TESTS = Path(__file__).parent
@@ -44,14 +45,14 @@ def run(clone: Clone, *command: str) -> str:
     return done.stdout
 
 
-def test_every_section_with_commands_is_held_to_its_tests():
+def test_every_section_with_commands_is_held_to_its_tests() -> None:
     assert set(COMMANDS) == {*HERE, *ELSEWHERE}
     for title, file in ELSEWHERE.items():
         test = (TESTS / file).read_text(encoding="utf-8")
         assert "readme.not_run(" in test and f'"{title}"' in test, file
 
 
-def test_the_two_commands_to_start_with(newcomer):
+def test_the_two_commands_to_start_with(newcomer) -> None:
     repro, test = COMMANDS["Start"]
     assert "Data and pipelines are up to date." in run(newcomer, *repro)
     # All tests of the project, this one among them, would take a while.
@@ -59,14 +60,14 @@ def test_the_two_commands_to_start_with(newcomer):
     assert " ".join(test) in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
-def test_looking_at_metrics_and_curves(newcomer):
+def test_looking_at_metrics_and_curves(newcomer) -> None:
     metrics, plots = COMMANDS["Look"]
     assert "metrics/scores.json" in run(newcomer, *metrics)
     assert "index.html" in run(newcomer, *plots)
     assert "<html" in newcomer.file("dvc_plots/index.html").decode()
 
 
-def test_scoring(newcomer):
+def test_scoring(newcomer) -> None:
     (score,) = COMMANDS["Score"]
     log = pd.read_parquet(newcomer.folder / "data/raw/clicks.parquet")
     log.to_csv(newcomer.folder / "tomorrow.csv", index=False)
@@ -76,12 +77,15 @@ def test_scoring(newcomer):
     assert len(scores) == 300 and scores.probability.between(0, 1).all()
 
 
-def test_what_a_failed_stage_has_taken_away_comes_back(newcomer):
+def test_what_a_failed_stage_has_taken_away_comes_back(newcomer) -> None:
     names = ("models/smote/network.keras", "metrics/scores.json")
     before = [newcomer.file(name) for name in names]
     newcomer.set_params(**TINY | {"smote_train.sampling_strategy": 2})
     failed = newcomer.run("dvc", "repro")
-    assert failed.returncode != 0 and "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in failed.stderr
+    assert (
+        failed.returncode != 0
+        and "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in failed.stderr
+    )
     assert not (newcomer.folder / names[0]).exists()
     (newcomer.folder / names[1]).unlink()
     for command in COMMANDS["Go on after a failure"]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -20,7 +20,7 @@ def fitted():
     return sessions, fit_encoder(sessions.features, standard())
 
 
-def test_logistic_regression_takes_the_network_s_inputs(fitted):
+def test_logistic_regression_takes_the_network_s_inputs(fitted) -> None:
     sessions, encoder = fitted
     found = factories(SETTINGS, seed=1)["logistic"](sessions, encoder).predict(sessions.features)
     inputs, targets = encoder.transform(sessions.features), sessions.column("target")
@@ -28,7 +28,7 @@ def test_logistic_regression_takes_the_network_s_inputs(fitted):
     np.testing.assert_allclose(found, theirs.predict_proba(inputs)[:, 1], atol=1e-3)
 
 
-def test_trees_take_a_category_as_one_column(fitted):
+def test_trees_take_a_category_as_one_column(fitted) -> None:
     sessions, encoder = fitted
     trained = factories(SETTINGS, seed=1)["trees"](sessions, encoder)
     codes, targets = encoder.codes(sessions.features), sessions.column("target")
@@ -45,7 +45,7 @@ def test_trees_take_a_category_as_one_column(fitted):
     assert roc_auc_score(targets, trained.predict(sessions.features)) > 0.9
 
 
-def test_a_category_of_too_many_levels_is_an_order_to_the_trees():
+def test_a_category_of_too_many_levels_is_an_order_to_the_trees() -> None:
     frame = sessions_frame(600)
     frame["code"] = [f"code {number % 300}" for number in range(600)]
     sessions = as_sessions(frame, buys="target")
@@ -54,7 +54,7 @@ def test_a_category_of_too_many_levels_is_an_order_to_the_trees():
     assert trained.classifier.is_categorical_.tolist()[-2:] == [True, False]
 
 
-def test_repeats_are_other_seeds_and_the_same_seed_is_the_same_model(fitted):
+def test_repeats_are_other_seeds_and_the_same_seed_is_the_same_model(fitted) -> None:
     frame = sessions_frame(400)
     sessions = as_sessions(frame, buys="target")
     encoder = fit_encoder(sessions.features, standard())

@@ -65,7 +65,7 @@ def outputs(clone: Project) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def variant(origin, tmp_path_factory) -> Project:
+def variant(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Somebody who has trained with other params."""
     clone = Clone(origin, tmp_path_factory.mktemp("variant") / "clone", with_cache=True)
     clone.set_params(**VARIANT)
@@ -74,7 +74,9 @@ def variant(origin, tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def shared(request, origin, tmp_path_factory) -> Iterator[tuple[Remote, Clone]]:
+def shared(
+    request: pytest.FixtureRequest, origin: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Remote, Clone]]:
     """A remote, and who has pushed to it and committed how it is reached."""
     place = tmp_path_factory.mktemp(request.param)
     with KINDS[request.param](place) as remote:
@@ -87,7 +89,7 @@ def shared(request, origin, tmp_path_factory) -> Iterator[tuple[Remote, Clone]]:
 
 
 @pytest.fixture
-def colleague(shared, tmp_path) -> Clone:
+def colleague(shared, tmp_path: Path) -> Clone:
     _, owner = shared
     clone = Clone(owner, tmp_path / "colleague")
     clone.takes_settings_of(owner)
@@ -95,7 +97,7 @@ def colleague(shared, tmp_path) -> Clone:
 
 
 @pytest.mark.parametrize("shared", READ, indirect=True)
-def test_a_colleague_pulls_all_of_it_and_no_stage_runs(shared, colleague):
+def test_a_colleague_pulls_all_of_it_and_no_stage_runs(shared, colleague) -> None:
     _, owner = shared
     pulled = colleague.dvc("pull", "--run-cache")
     assert "fetched" in pulled
@@ -108,7 +110,7 @@ def test_a_colleague_pulls_all_of_it_and_no_stage_runs(shared, colleague):
 
 
 @pytest.mark.parametrize("shared", ["s3", "ssh"], indirect=True)
-def test_credentials_stay_out_of_git(shared, colleague):
+def test_credentials_stay_out_of_git(shared, colleague) -> None:
     remote, owner = shared
     for clone in (owner, colleague):
         clone.git("add", "--all")
@@ -121,7 +123,7 @@ def test_credentials_stay_out_of_git(shared, colleague):
 
 
 @pytest.mark.parametrize("shared", ["s3"], indirect=True)
-def test_credentials_in_the_environment_do_as_well(shared, tmp_path):
+def test_credentials_in_the_environment_do_as_well(shared, tmp_path: Path) -> None:
     remote, owner = shared
     colleague = Clone(owner, tmp_path / "colleague")
     key, secret = remote.private
@@ -131,7 +133,7 @@ def test_credentials_in_the_environment_do_as_well(shared, tmp_path):
 
 
 @pytest.mark.parametrize("shared", WRITTEN, indirect=True)
-def test_what_somebody_has_trained_and_pushed_is_not_trained_again(shared, colleague, variant, tmp_path):
+def test_what_somebody_has_trained_and_pushed_is_not_trained_again(shared, colleague, variant, tmp_path: Path) -> None:
     _, owner = shared
     with_variant(owner, variant, tmp_path).dvc("push", "--run-cache")
     colleague.dvc("pull")
@@ -142,7 +144,7 @@ def test_what_somebody_has_trained_and_pushed_is_not_trained_again(shared, colle
 
 
 @pytest.mark.parametrize("shared", ["http"], indirect=True)
-def test_by_http_nothing_is_pushed_and_no_run_is_found(shared, colleague, variant, tmp_path):
+def test_by_http_nothing_is_pushed_and_no_run_is_found(shared, colleague, variant, tmp_path: Path) -> None:
     remote, owner = shared
     before = remote.store.names()
     somebody = with_variant(owner, variant, tmp_path)
@@ -168,7 +170,7 @@ def with_variant(owner: Clone, variant: Project, place: Path) -> Clone:
 
 
 @pytest.mark.parametrize("shared", ["s3", "ssh", "http"], indirect=True)
-def test_a_pull_that_was_killed_is_taken_up_again(shared, colleague):
+def test_a_pull_that_was_killed_is_taken_up_again(shared, colleague) -> None:
     remote, owner = shared
     size = sum(len(owner.file(name)) for name in outputs(owner))
     with gate(remote.port, limit=size // 2) as (port, shut):
@@ -185,7 +187,7 @@ def test_a_pull_that_was_killed_is_taken_up_again(shared, colleague):
 
 
 @pytest.mark.parametrize("shared", READ, indirect=True)
-def test_an_object_that_the_remote_has_lost_or_changed_is_an_error_that_names_its_file(shared, colleague):
+def test_an_object_that_the_remote_has_lost_or_changed_is_an_error_that_names_its_file(shared, colleague) -> None:
     remote, owner = shared
     with damaged(remote.store, address(owner.file(SOME))) as damage:
         for how in ("lost", "changed"):
@@ -200,7 +202,7 @@ def test_an_object_that_the_remote_has_lost_or_changed_is_an_error_that_names_it
 
 
 @pytest.mark.parametrize("shared", ["folder", "s3"], indirect=True)
-def test_a_lost_file_of_a_model_comes_back_when_the_models_list_is_pushed_again(shared, colleague):
+def test_a_lost_file_of_a_model_comes_back_when_the_models_list_is_pushed_again(shared, colleague) -> None:
     remote, owner = shared
     lost = address(owner.file("models/base/network.keras"))
     oid = lost.removeprefix("files/md5/").replace("/", "")
@@ -219,7 +221,7 @@ def test_a_lost_file_of_a_model_comes_back_when_the_models_list_is_pushed_again(
 
 
 @pytest.mark.parametrize("shared", READ, indirect=True)
-def test_unless_told_to_verify_dvc_takes_what_it_gets(shared, colleague):
+def test_unless_told_to_verify_dvc_takes_what_it_gets(shared, colleague) -> None:
     """Why `verify` is part of the recipe: should this fail one day, the recipe can go without."""
     remote, owner = shared
     colleague.dvc("remote", "modify", "--local", "storage", "verify", "false")
@@ -230,7 +232,7 @@ def test_unless_told_to_verify_dvc_takes_what_it_gets(shared, colleague):
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_two_people_push_at_once(kind, origin, variant, tmp_path):
+def test_two_people_push_at_once(kind, origin: Project, variant, tmp_path: Path) -> None:
     with KINDS[kind](tmp_path) as remote:
         one = Clone(origin, tmp_path / "one", with_cache=True)
         one.set_up(remote)
@@ -249,5 +251,5 @@ def test_two_people_push_at_once(kind, origin, variant, tmp_path):
             assert third.ends_with(trained)
 
 
-def test_these_are_the_commands_that_the_readme_gives():
+def test_these_are_the_commands_that_the_readme_gives() -> None:
     assert not readme.not_run("Share", Clone.commands)

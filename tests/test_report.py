@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import RunStage, WriteParams
 from sklearn.metrics import brier_score_loss, log_loss
 
 from stages.lib.reporting import plots
@@ -105,13 +106,13 @@ def grid(values: dict[str, list]) -> pd.DataFrame:
 
 
 @pytest.fixture
-def folder(project: Path, write_params) -> Path:
+def folder(project: Path, write_params: WriteParams) -> Path:
     write_params()
     return fabricate(project / "metrics")
 
 
 @pytest.fixture
-def written(folder, run_stage):
+def written(folder, run_stage: RunStage):
     """written(): the page and the summary that the stage writes of the folder as it then is."""
 
     def run() -> tuple[str, str]:
@@ -123,7 +124,7 @@ def written(folder, run_stage):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> str:
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The whole page, of a folder with everything in it."""
     content = gather(fabricate(tmp_path_factory.mktemp("metrics")))
     return filled("report.html.jinja", content | {"simulated": True, "params": "seed: 42  # <i>\n"})
@@ -162,19 +163,19 @@ def drawn(page: str) -> dict[str, str]:
     return {svg[1]: svg[0] for svg in re.finditer(r'<svg[^>]*aria-labelledby="(\w+)-title.*?</svg>', page, re.DOTALL)}
 
 
-def test_the_headline_is_the_best_models_in_words(page):
+def test_the_headline_is_the_best_models_in_words(page) -> None:
     assert "<h1>The likeliest 10% of sessions hold 31% of the purchases.</h1>" in page
     assert "The best of 6 models, boosted trees" in text(page)
     assert "77% of cases (95% interval 76% to 78%;" in text(page)
 
 
-def test_a_model_that_is_no_better_than_a_coin_is_no_headline():
+def test_a_model_that_is_no_better_than_a_coin_is_no_headline() -> None:
     decision = {"captured_top_10": 0.2}
     assert headline({"auc_low": 0.499}, decision).startswith("No model is shown")
     assert "20%" in headline({"auc_low": 0.501}, decision)
 
 
-def test_the_page_says_what_the_data_is(page):
+def test_the_page_says_what_the_data_is(page) -> None:
     facts = Reader(page).below["The data"]
     for fact in ("51,349", "4,112", "8.0%", "2015-01-01 to 2015-12-31", "95 columns", "2.1%", "125 inputs", "41,079",
                  "10,270 sessions with 822 purchases", "31 test sessions (0.30%)"):  # fmt: skip
@@ -182,20 +183,20 @@ def test_the_page_says_what_the_data_is(page):
     assert "0123456789abcdef" in text(page)
 
 
-def test_a_period_within_a_day_has_hours():
+def test_a_period_within_a_day_has_hours() -> None:
     assert period({"first": "2019-10-01T00:00:05", "last": "2019-10-01T21:14"}) == (
         "2019-10-01 00:00 to 2019-10-01 21:14"
     )
 
 
-def test_every_score_stands_with_its_interval_and_accuracy_beside_that_of_no(page):
+def test_every_score_stands_with_its_interval_and_accuracy_beside_that_of_no(page) -> None:
     rows = re.findall(r"<tr><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
     assert [row.replace("&#39;", "'") for row in rows] == [NAMES[name] for name in MODELS]
     assert page.count("<td>91.3%</td><td>92.0%</td>") == len(MODELS)
     assert "<td>0.770</td><td>0.756 to 0.784</td>" in page
 
 
-def test_differences_are_told_in_words(page):
+def test_differences_are_told_in_words(page) -> None:
     told = Reader(page).below["One against another"]
     for sentence in (
         "Tuning by the grid changes AUC by +0.001 (−0.005 to +0.007): not told apart.",
@@ -220,25 +221,25 @@ def test_differences_are_told_in_words(page):
         (difference(-0.02), 0.751, "Nothing shows that boosted trees would beat the study's network."),
     ],
 )
-def test_trees_that_beat_the_network_are_told_so_and_no_others(trees, best_network, said):
+def test_trees_that_beat_the_network_are_told_so_and_no_others(trees, best_network, said) -> None:
     aucs = {"base": 0.75, "grid": best_network, "trees": 0.77}
     scores = {name: {"auc": auc} for name, auc in aucs.items()} | {"trees_minus_base": trees}
     (sentence,) = references_in_words(scores, list(aucs))
     assert said in sentence and ("beaten" in sentence) == (trees["low"] > 0)
 
 
-def test_without_references_nothing_is_said_of_them():
+def test_without_references_nothing_is_said_of_them() -> None:
     assert references_in_words({"base": {"auc": 0.7}}, ["base"]) == []
 
 
-def test_one_probability_for_all_scores_what_scikit_learn_says():
+def test_one_probability_for_all_scores_what_scikit_learn_says() -> None:
     targets = np.repeat([0, 1], [70, 30])
     found = constant({"rows": 100, "purchases": 30})
     assert found["log_loss"] == pytest.approx(log_loss(targets, np.full(100, 0.3)))
     assert found["brier"] == pytest.approx(brier_score_loss(targets, np.full(100, 0.3)))
 
 
-def test_every_model_is_in_every_curve_and_told_apart_by_more_than_colour(page):
+def test_every_model_is_in_every_curve_and_told_apart_by_more_than_colour(page) -> None:
     svgs = drawn(page)
     assert {"aucs", "roc", "precision_recall", "reliability", "lift", "loss", "grid"} <= set(svgs)
     for name in ("aucs", "roc", "precision_recall", "reliability", "lift", "loss"):
@@ -251,7 +252,7 @@ def test_every_model_is_in_every_curve_and_told_apart_by_more_than_colour(page):
     assert len({dash[1] for dash in dashes}) == 5
 
 
-def test_pictures_are_in_the_pages_colours_and_font_and_say_what_they_show(page):
+def test_pictures_are_in_the_pages_colours_and_font_and_say_what_they_show(page) -> None:
     for name, svg in drawn(page).items():
         assert "currentColor" in svg and "<text" in svg
         assert "font-family" not in svg and "DejaVu" not in svg
@@ -261,7 +262,7 @@ def test_pictures_are_in_the_pages_colours_and_font_and_say_what_they_show(page)
         assert f"--line-{style}: {light};" in page and f"--line-{style}: {dark};" in page
 
 
-def test_the_page_needs_nothing_from_elsewhere(page):
+def test_the_page_needs_nothing_from_elsewhere(page) -> None:
     assert not re.search(r"https?:|<script|\ssrc=|@import|\son\w+=|url\((?!#)", page)
     tags = Reader(page).tags
     links = [attributes["href"] for _, attributes in tags if attributes.get("href")]
@@ -269,7 +270,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
     assert len(page.encode()) < 400_000
 
 
-def test_ids_are_there_once_and_whatever_refers_to_them_finds_them(page):
+def test_ids_are_there_once_and_whatever_refers_to_them_finds_them(page) -> None:
     tags = Reader(page).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -279,14 +280,14 @@ def test_ids_are_there_once_and_whatever_refers_to_them_finds_them(page):
     assert all("scope" in attributes for tag, attributes in tags if tag == "th")
 
 
-def test_what_comes_from_the_data_is_escaped(page):
+def test_what_comes_from_the_data_is_escaped(page) -> None:
     assert "<b>" not in page and "<i>" not in page
     assert "&lt;b&gt;&amp;" in drawn(page)["importance_base"]
     assert "<code>&lt;b&gt;&amp;</code> reaches an AUC of 0.931" in page
     assert "seed: 42  # &lt;i&gt;" in page
 
 
-def test_the_same_inputs_give_the_same_bytes_in_another_process(folder, written):
+def test_the_same_inputs_give_the_same_bytes_in_another_process(folder, written) -> None:
     first = written()
     shutil.rmtree(folder)
     fabricate(folder)
@@ -295,7 +296,7 @@ def test_the_same_inputs_give_the_same_bytes_in_another_process(folder, written)
     assert (Path(PATHS[1]).read_text(encoding="utf-8"), Path(PATHS[2]).read_text(encoding="utf-8")) == first
 
 
-def test_a_strong_network_that_is_not_told_apart_from_trees_is_said_to_be():
+def test_a_strong_network_that_is_not_told_apart_from_trees_is_said_to_be() -> None:
     aucs = {"base": 0.75, "strong": 0.769, "trees": 0.77}
     scores = {name: {"auc": auc} for name, auc in aucs.items()} | {"trees_minus_base": difference(0.02)}
     for change, said in ((-0.001, "not told apart from boosted trees"), (-0.05, "No network comes up")):
@@ -303,7 +304,7 @@ def test_a_strong_network_that_is_not_told_apart_from_trees_is_said_to_be():
         assert said in sentence
 
 
-def test_the_summary_is_a_table_the_comparisons_and_three_lines(written):
+def test_the_summary_is_a_table_the_comparisons_and_three_lines(written) -> None:
     _, summary = written()
     table, told = summary.count("\n|"), summary.count("\n- ")
     assert (table, told) == (2 + len(MODELS), 6)
@@ -314,7 +315,9 @@ def test_the_summary_is_a_table_the_comparisons_and_three_lines(written):
     assert "study's network" in summary
 
 
-def test_the_card_says_for_the_saved_models_what_they_are_worth_and_not_for(folder, written, write_params):
+def test_the_card_says_for_the_saved_models_what_they_are_worth_and_not_for(
+    folder, written, write_params: WriteParams
+) -> None:
     written()
     card = Path(PATHS[3]).read_text(encoding="utf-8")
     assert "| strong network (`models/strong`) | 0.760 (0.746 to 0.774) |" in card and "models/trees" not in card
@@ -329,13 +332,13 @@ def test_the_card_says_for_the_saved_models_what_they_are_worth_and_not_for(fold
     assert "simulated" not in Path(PATHS[3]).read_text(encoding="utf-8")
 
 
-def test_only_simulated_data_is_called_so(folder, written, write_params):
+def test_only_simulated_data_is_called_so(folder, written, write_params: WriteParams) -> None:
     assert all("The data is simulated" in one for one in written())
     write_params(**{"prepare.source": "data/raw/own.csv"})
     assert not any("simulated" in re.sub("<details>.*", "", one, flags=re.DOTALL) for one in written())
 
 
-def test_a_page_of_one_model_without_times_importances_or_a_grid(folder, written):
+def test_a_page_of_one_model_without_times_importances_or_a_grid(folder, written) -> None:
     shutil.rmtree(folder)
     fabricate(folder, ("base",))
     shutil.rmtree(folder / "importance")
@@ -348,7 +351,7 @@ def test_a_page_of_one_model_without_times_importances_or_a_grid(folder, written
     assert summary.count("\n|") == 3
 
 
-def test_models_that_are_not_known_come_last_under_their_own_name(folder, written):
+def test_models_that_are_not_known_come_last_under_their_own_name(folder, written) -> None:
     scores = json.loads((folder / "scores.json").read_text())
     write(folder / "scores.json", {"<u>": scores["base"] | {"auc": 0.7}} | scores)
     change(folder / "decisions.json", "<u>", DECISION)
@@ -359,7 +362,7 @@ def test_models_that_are_not_known_come_last_under_their_own_name(folder, writte
     assert "var(--line-5)" in drawn(page)["roc"] and "var(--line-5)" not in drawn(page)["loss"]
 
 
-def test_the_spread_over_seeds_is_shown_where_there_is_one(folder, written):
+def test_the_spread_over_seeds_is_shown_where_there_is_one(folder, written) -> None:
     assert "other seeds" not in text(written()[0])
     scores = json.loads((folder / "scores.json").read_text())
     for name in MODELS:
@@ -368,13 +371,13 @@ def test_the_spread_over_seeds_is_shown_where_there_is_one(folder, written):
     assert "0.749 ± 0.002" in text(written()[0])
 
 
-def test_losses_on_validation_rows_are_drawn(folder, written):
+def test_losses_on_validation_rows_are_drawn(folder, written) -> None:
     table = pd.read_csv(folder / "loss" / "base.csv").assign(val_loss=[np.nan] * 9 + [0.4])
     write(folder / "loss" / "base.csv", table)
     assert "study's network, validation" in drawn(written()[0])["loss"].replace("&#39;", "'")
 
 
-def test_a_grid_that_is_too_large_is_cut_to_its_best_points(folder, written):
+def test_a_grid_that_is_too_large_is_cut_to_its_best_points(folder, written) -> None:
     layers = ["[80, 40, 10]", "[128, 64]", "[64]", "[8]", "[9]"]
     values = {"learning_rate": [number / 10000 for number in range(1, 6)], "layers": layers}
     values |= {"batch_size": [24, 48], "dropout": [0.0, 0.1, 0.2, 0.3]}
@@ -394,7 +397,7 @@ def test_a_grid_that_is_too_large_is_cut_to_its_best_points(folder, written):
         {"l2": [number / 100 for number in range(12)]},
     ],
 )
-def test_every_point_of_a_small_grid_is_shown_with_its_error(values, tmp_path):
+def test_every_point_of_a_small_grid_is_shown_with_its_error(values, tmp_path: Path) -> None:
     write(tmp_path / "grid.csv", grid(values))
     read = pd.read_csv(tmp_path / "grid.csv")
     svg = plots.inline(plots.grid(read), "grid").body
@@ -405,14 +408,14 @@ def test_every_point_of_a_small_grid_is_shown_with_its_error(values, tmp_path):
     assert ("epochs" in svg) == ("epochs" in values)
 
 
-def test_a_grid_without_errors_has_no_sign_of_them():
+def test_a_grid_without_errors_has_no_sign_of_them() -> None:
     results = grid({"learning_rate": [0.1, 0.2]})
     for without in (results.drop(columns="val_auc_se"), results.assign(val_auc_se=np.nan)):
         assert "±" not in plots.inline(plots.grid(without), "grid").body
 
 
 @pytest.mark.parametrize("name", ["$price$, $tax$", "価格", "a\nb\x1bc", "x" * 200, "_hidden", "NA"])
-def test_any_column_name_can_be_drawn(name, tmp_path):
+def test_any_column_name_can_be_drawn(name, tmp_path: Path) -> None:
     write(tmp_path / "base.csv", pd.DataFrame({"column": [name, "b"], "importance": [0.1, 0.0], "se": 0.01}))
     rows = _importances(tmp_path / "base.csv", 0)
     body = plots.inline(plots.dots(rows, "fall in AUC"), "importance").body
@@ -424,7 +427,7 @@ def test_any_column_name_can_be_drawn(name, tmp_path):
     ["scores.json", "decisions.json", "data.json", "grid.csv", "roc/trees.csv", "lift/base.csv", "loss/smote.csv"],
 )
 @pytest.mark.parametrize("broken", [None, b"", b"\xff\xfe\x00{"])
-def test_a_file_that_is_missing_or_broken_is_one_line(path, broken, folder, run_stage):
+def test_a_file_that_is_missing_or_broken_is_one_line(path, broken, folder, run_stage: RunStage) -> None:
     Path(PATHS[1]).write_text("as before")
     (folder / path).unlink()
     if broken is not None:
@@ -433,6 +436,6 @@ def test_a_file_that_is_missing_or_broken_is_one_line(path, broken, folder, run_
     assert Path(PATHS[1]).read_text() == "as before"
 
 
-def test_files_that_do_not_fit_together_are_one_line(folder, run_stage):
+def test_files_that_do_not_fit_together_are_one_line(folder, run_stage: RunStage) -> None:
     write(folder / "decisions.json", {"base": DECISION})
     assert "decisions.json" in run_stage("report", *PATHS).error

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, sessions_frame, standard
+from helpers import ROOT, sessions_frame, standard
 
 from stages.lib import oversampling as resampling
 from stages.lib.common.errors import InputError
@@ -37,7 +37,7 @@ def is_whole(levels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("variant", SMOTES)
-def test_the_real_rows_come_first_and_unchanged(variant):
+def test_the_real_rows_come_first_and_unchanged(variant) -> None:
     inputs, targets = resampled(variant=variant)
     np.testing.assert_array_equal(inputs[: len(BUYS)], ENCODER.transform(FEATURES))
     np.testing.assert_array_equal(targets[: len(BUYS)], BUYS)
@@ -45,7 +45,7 @@ def test_the_real_rows_come_first_and_unchanged(variant):
 
 
 @pytest.mark.parametrize("variant", [*SMOTES, "none"])
-def test_inputs_are_float32_and_finite(variant):
+def test_inputs_are_float32_and_finite(variant) -> None:
     inputs, targets = resampled(variant=variant)
     assert inputs.dtype == np.float32
     assert inputs.shape == (len(targets), len(ENCODER.names))
@@ -54,7 +54,7 @@ def test_inputs_are_float32_and_finite(variant):
 
 @pytest.mark.parametrize("variant", SMOTES)
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
-def test_the_ratio_is_reached(variant, ratio):
+def test_the_ratio_is_reached(variant, ratio) -> None:
     _, targets = resampled(variant=variant, ratio=ratio)
     others = (targets == 0).sum()
     assert others == (BUYS == 0).sum()
@@ -62,31 +62,31 @@ def test_the_ratio_is_reached(variant, ratio):
     assert targets.sum() == pytest.approx(ratio * others, abs=BUYS.sum() / 2 if variant == "adasyn" else 0)
 
 
-def test_none_changes_nothing():
+def test_none_changes_nothing() -> None:
     inputs, targets = resampled(variant="none")
     np.testing.assert_array_equal(inputs, ENCODER.transform(FEATURES))
     np.testing.assert_array_equal(targets, BUYS)
 
 
 @pytest.mark.parametrize("variant", SMOTES)
-def test_the_same_seed_makes_the_same_rows(variant):
+def test_the_same_seed_makes_the_same_rows(variant) -> None:
     first, second, other = (resampled(variant=variant, seed=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert len(other) != len(first) or not np.array_equal(other, first)
 
 
-def test_smotenc_gives_each_made_up_row_one_level():
+def test_smotenc_gives_each_made_up_row_one_level() -> None:
     levels = made_levels(resampled(variant="smotenc")[0])
     assert is_whole(levels).all()
     assert (levels[:, 1:].round().sum(axis=1) <= 1).all()
 
 
-def test_smote_puts_rows_between_levels():
+def test_smote_puts_rows_between_levels() -> None:
     assert not is_whole(made_levels(resampled(variant="smote")[0])).all()
 
 
 @pytest.mark.parametrize("variant", SMOTES)
-def test_made_up_numbers_lie_among_those_of_the_purchases(variant):
+def test_made_up_numbers_lie_among_those_of_the_purchases(variant) -> None:
     inputs, _ = resampled(variant=variant)
     bought = inputs[: len(BUYS)][BUYS == 1, :2]
     made = inputs[len(BUYS) :, :2]
@@ -102,27 +102,29 @@ def refusal(features=FEATURES, targets=BUYS, encoder=ENCODER, **changes) -> str:
 
 
 @pytest.mark.parametrize("variant", SMOTES)
-def test_too_few_purchases_for_the_neighbours_are_refused(variant):
+def test_too_few_purchases_for_the_neighbours_are_refused(variant) -> None:
     assert refusal(variant=variant, neighbours=40) == (
         "40 purchases to train on, too few for smote_train.k_neighbors: 40; at most 39 are possible"
     )
 
 
 @pytest.mark.parametrize("variant", ["smote", "smotenc", "borderline"])
-def test_as_many_neighbours_as_there_can_be_will_do(variant):
+def test_as_many_neighbours_as_there_can_be_will_do(variant) -> None:
     assert resampled(variant=variant, neighbours=39)[1].mean() == 0.5
 
 
 @pytest.mark.parametrize("variant", SMOTES)
 @pytest.mark.parametrize("ratio", [0.1, 1 / 3, 0.34])
-def test_a_ratio_that_is_there_already_is_refused(variant, ratio):
+def test_a_ratio_that_is_there_already_is_refused(variant, ratio) -> None:
     text = refusal(variant=variant, ratio=ratio)
-    assert text.startswith(f"smote_train.sampling_strategy: {ratio} asks for no more purchases than the training part has")
+    assert text.startswith(
+        f"smote_train.sampling_strategy: {ratio} asks for no more purchases than the training part has"
+    )
     assert text.endswith("a ratio of 0.333; raise it, or set smote_train.variant to none")
 
 
 @pytest.mark.parametrize(("variant", "rows"), [("smote", 40), ("smotenc", 40), ("borderline", 160), ("adasyn", 160)])
-def test_more_pairs_than_can_be_compared_in_minutes_are_refused(variant, rows, monkeypatch):
+def test_more_pairs_than_can_be_compared_in_minutes_are_refused(variant, rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resampling, "MOST_PAIRS", resampling.MOST_PAIRS | {variant: 40 * rows})
     assert resampled(variant=variant)[1].mean() == pytest.approx(0.5, abs=0.1)
     monkeypatch.setattr(resampling, "MOST_PAIRS", resampling.MOST_PAIRS | {variant: 40 * rows - 1})
@@ -133,7 +135,7 @@ def test_more_pairs_than_can_be_compared_in_minutes_are_refused(variant, rows, m
     assert len(resampled(variant="none")[0]) == len(BUYS)
 
 
-def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch):
+def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resampling, "MOST_BYTES", 4 * len(ENCODER.names) * 240)
     assert len(resampled(ratio=1.0)[0]) == 240
     monkeypatch.setattr(resampling, "MOST_BYTES", 4 * len(ENCODER.names) * 239)
@@ -146,21 +148,21 @@ def test_more_rows_than_memory_has_room_for_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
-def test_smotenc_needs_numbers_and_categories(columns):
+def test_smotenc_needs_numbers_and_categories(columns) -> None:
     encoder = fit_encoder(FEATURES[columns], standard())
     text = refusal(FEATURES, encoder=encoder, variant="smotenc")
     assert text == "smote_train.variant: smotenc failed: it needs at least one number and one category"
 
 
 @pytest.mark.parametrize("variant", ["borderline", "adasyn"])
-def test_variants_for_the_border_are_refused_where_there_is_none(variant):
+def test_variants_for_the_border_are_refused_where_there_is_none(variant) -> None:
     apart = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * BUYS})
     encoder = fit_encoder(apart, standard())
     text = refusal(apart, encoder=encoder, variant=variant)
     assert text.startswith(f"smote_train.variant: {variant} failed: ")
 
 
-def test_a_repeat_makes_up_others():
+def test_a_repeat_makes_up_others() -> None:
     first, again, other = (oversample(FEATURES, BUYS, ENCODER, repeat, settings=settings())[0] for repeat in (1, 1, 2))
     assert (first == again).all()
     assert (first[: len(BUYS)] == other[: len(BUYS)]).all() and (first != other).any()

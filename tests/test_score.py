@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, sessions_frame
+from helpers import ROOT, sessions_frame
 from project import Project
 
 from benchmarks import score as benchmark
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory) -> Project:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A model of the simulated shop."""
     built = Project(tmp_path_factory.mktemp("shop"), **SMALL)
     built.dvc("repro", "train_base")
@@ -49,7 +49,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory) -> Project:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return train(tmp_path_factory.mktemp("tables"), tomorrow(), "sessions.csv", **{"prepare.categories": ["region"]})
 
 
@@ -74,7 +74,7 @@ def refused(project: Project, frame: pd.DataFrame | bytes, name: str = "tomorrow
 
 
 @pytest.mark.parametrize("output", ["scores.csv", "scores.parquet"])
-def test_a_log_is_scored_exactly_as_evaluate_saw_its_test_part(shop, output):
+def test_a_log_is_scored_exactly_as_evaluate_saw_its_test_part(shop, output) -> None:
     done = shop.run(sys.executable, "-m", "stages.score", "models/base", "data/raw/clicks.parquet", "-o", output)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"800 sessions, written to {output}\n", "")
     read = pd.read_csv if output.endswith("csv") else pd.read_parquet
@@ -87,7 +87,7 @@ def test_a_log_is_scored_exactly_as_evaluate_saw_its_test_part(shop, output):
     assert (both.decision == both.decision_again).all()
 
 
-def test_a_log_that_ends_in_the_middle_gives_the_sessions_so_far_the_same_scores(shop):
+def test_a_log_that_ends_in_the_middle_gives_the_sessions_so_far_the_same_scores(shop) -> None:
     log = pd.read_parquet(shop.folder / "data/raw/clicks.parquet")
     scores(shop, log[log.time <= log.time.median()], "so_far.parquet")
     so_far = pd.read_parquet(shop.folder / "scores.parquet")
@@ -97,7 +97,7 @@ def test_a_log_that_ends_in_the_middle_gives_the_sessions_so_far_the_same_scores
     assert (both.probability == both.probability_whole).all()
 
 
-def test_sessions_of_a_table_are_scored_in_their_order_and_named_by_their_place(tables):
+def test_sessions_of_a_table_are_scored_in_their_order_and_named_by_their_place(tables) -> None:
     frame = tomorrow(200, seed=8)
     found = scores(tables, frame.drop(columns="buys"))
     backwards = scores(tables, frame[::-1])
@@ -106,7 +106,7 @@ def test_sessions_of_a_table_are_scored_in_their_order_and_named_by_their_place(
     assert written.row.tolist() == list(range(200)) and written.decision.dtype == bool
 
 
-def test_the_same_values_in_other_types_give_the_same_scores(tables):
+def test_the_same_values_in_other_types_give_the_same_scores(tables) -> None:
     frame = tomorrow(100, seed=9)
     expected = scores(tables, frame)
     turned = frame.assign(
@@ -117,12 +117,12 @@ def test_the_same_values_in_other_types_give_the_same_scores(tables):
     assert (tables.folder / "models/base/schema.json").is_file()
 
 
-def test_a_single_session_with_missing_values_has_a_score(tables):
+def test_a_single_session_with_missing_values_has_a_score(tables) -> None:
     one = tomorrow(1).assign(seconds=np.nan, browser=None)
     assert 0 < scores(tables, one)[0] < 1
 
 
-def test_columns_that_are_missing_or_hold_something_else_are_refused_in_one_line(tables):
+def test_columns_that_are_missing_or_hold_something_else_are_refused_in_one_line(tables) -> None:
     frame, parquet = tomorrow(20), "tomorrow.parquet"
     many, soon, endless = (["many", *["1"] * 19], ["soon", *frame.born[1:]], [np.inf, *[1.0] * 19])
     assert refused(tables, frame.drop(columns="seconds")).startswith(
@@ -139,13 +139,13 @@ def test_columns_that_are_missing_or_hold_something_else_are_refused_in_one_line
     assert refused(tables, b"") == "the file is empty"
 
 
-def test_a_log_without_a_needed_column_or_without_sessions_is_refused(shop):
+def test_a_log_without_a_needed_column_or_without_sessions_is_refused(shop) -> None:
     log = pd.read_parquet(shop.folder / "data/raw/clicks.parquet")
     assert "no column 'price' (prepare.clicks.columns.price)" in refused(shop, log.drop(columns="price"), "log.parquet")
     assert "no session reaches page view 3" in refused(shop, log[:2], "log.parquet")
 
 
-def test_levels_that_the_model_does_not_know_are_told_of(tables, capsys):
+def test_levels_that_the_model_does_not_know_are_told_of(tables, capsys: pytest.CaptureFixture[str]) -> None:
     scores(tables, tomorrow(50).assign(browser="Netscape"))
     assert (
         "score: column 'browser': 50 of 50 values are none of those that the model tells apart"
@@ -155,7 +155,7 @@ def test_levels_that_the_model_does_not_know_are_told_of(tables, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_no_model_or_no_name_for_scores_is_refused(tables):
+def test_what_is_no_model_or_no_name_for_scores_is_refused(tables) -> None:
     write(tomorrow(5), tables.folder / "tomorrow.csv")
     paths = (tables.folder / "models/base", tables.folder / "tomorrow.csv")
     with pytest.raises(InputError, match="expected the folder of a model"):
@@ -164,14 +164,14 @@ def test_what_is_no_model_or_no_name_for_scores_is_refused(tables):
         score.main(*paths, output=Path("scores.txt"))
 
 
-def test_the_command_says_what_it_takes():
+def test_the_command_says_what_it_takes() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "stages.score", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "-o OUTPUT, --output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
 
 
-def test_a_session_s_score_does_not_depend_on_the_rows_beside_it(tables):
+def test_a_session_s_score_does_not_depend_on_the_rows_beside_it(tables) -> None:
     many = pd.concat([tomorrow(9000, seed=3)] * 2, ignore_index=True)
     found = scores(tables, many, "many.parquet")
     np.testing.assert_array_equal(found[:9000], found[9000:])
@@ -179,7 +179,9 @@ def test_a_session_s_score_does_not_depend_on_the_rows_beside_it(tables):
     assert pq.read_metadata(tables.folder / "scores.parquet").num_rows == 37
 
 
-def test_the_benchmark_scores_tables_and_logs(shop, monkeypatch, capsys):
+def test_the_benchmark_scores_tables_and_logs(
+    shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(benchmark, "ROOT", shop.folder)
     monkeypatch.setattr(sys, "argv", ["score", "--sessions", "1000", "--models", "base"])
     benchmark.main()

@@ -1,5 +1,7 @@
 """Scores and curves, held to their definitions and to another source."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,14 +23,14 @@ def many() -> tuple[np.ndarray, np.ndarray]:
     return targets, np.round(random.beta(1 + targets, 8), 3)
 
 
-def test_auc_is_the_share_of_pairs_in_the_right_order(many):
+def test_auc_is_the_share_of_pairs_in_the_right_order(many) -> None:
     targets, probabilities = many
     # Mann and Whitney's U, where a tie counts one half
     u = stats.mannwhitneyu(probabilities[targets == 1], probabilities[targets == 0]).statistic
     assert scores.scores(targets, probabilities)["auc"] == pytest.approx(u / (targets.sum() * (1 - targets).sum()))
 
 
-def test_scores_by_hand():
+def test_scores_by_hand() -> None:
     found = scores.scores(TARGETS, PROBABILITIES)
     assert found["accuracy"] == pytest.approx(6 / 8)
     # purchases stand first, second and, tied with one other, fifth and sixth: mean of precision at each
@@ -37,7 +39,7 @@ def test_scores_by_hand():
     assert found["log_loss"] == pytest.approx(-np.log(likelihood).mean())
 
 
-def test_scores_are_those_of_scikit_learn(many):
+def test_scores_are_those_of_scikit_learn(many) -> None:
     targets, probabilities = many
     found = scores.scores(targets, probabilities.astype(np.float32))
     assert found["brier"] == pytest.approx(metrics.brier_score_loss(targets, probabilities), abs=1e-6)
@@ -46,22 +48,22 @@ def test_scores_are_those_of_scikit_learn(many):
     assert found["auc_low"] < found["auc"] < found["auc_high"]
 
 
-def test_scores_hold_what_the_metrics_file_lists():
+def test_scores_hold_what_the_metrics_file_lists() -> None:
     found = scores.rounded(scores.scores(TARGETS, PROBABILITIES))
     names = "auc auc_low auc_high accuracy accuracy_of_no average_precision log_loss brier calibration_error"
     assert [*found] == names.split()
     assert all(type(value) is float and np.isfinite(value) for value in found.values())
 
 
-def test_a_certain_probability_costs_a_finite_loss():
+def test_a_certain_probability_costs_a_finite_loss() -> None:
     assert np.isfinite(scores.scores(np.array([0, 1]), np.array([1.0, 0.0], np.float32))["log_loss"])
 
 
-def test_the_test_part_says_what_always_no_would_reach():
+def test_the_test_part_says_what_always_no_would_reach() -> None:
     assert scores.test_part(TARGETS) == {"rows": 8, "purchases": 3, "accuracy_of_no": 5 / 8}
 
 
-def test_curves_are_small_and_keep_their_area(many):
+def test_curves_are_small_and_keep_their_area(many) -> None:
     curve = scores.roc(*many)
     assert len(curve) <= scores.CURVE_POINTS + 2
     assert curve.iloc[0].tolist() == [0, 0] and curve.iloc[-1].tolist() == [1, 1]
@@ -71,7 +73,7 @@ def test_curves_are_small_and_keep_their_area(many):
 
 
 @pytest.mark.parametrize("rows", [100, 5000])
-def test_reliability_is_that_of_scikit_learn_where_no_rows_are_equal(rows):
+def test_reliability_is_that_of_scikit_learn_where_no_rows_are_equal(rows) -> None:
     random = np.random.default_rng(6)
     probabilities = random.beta(1, 8, rows)
     targets = (random.random(rows) < probabilities).astype(np.int64)
@@ -83,14 +85,14 @@ def test_reliability_is_that_of_scikit_learn_where_no_rows_are_equal(rows):
 
 
 @pytest.mark.parametrize("rows", [7, 10, 19, 1003])
-def test_bins_of_rows_that_cannot_be_shared_out_evenly_differ_by_one(rows):
+def test_bins_of_rows_that_cannot_be_shared_out_evenly_differ_by_one(rows) -> None:
     probabilities = np.random.default_rng(7).random(rows)
     table = scores.reliability(np.zeros(rows), probabilities)
     assert table.rows.sum() == rows and len(table) == min(rows, 10)
     assert np.ptp(table.rows) <= 1
 
 
-def test_rows_with_equal_probability_stay_in_one_bin():
+def test_rows_with_equal_probability_stay_in_one_bin() -> None:
     # Twelve rows of 0.1 would fill six bins and 0.2 one and a half; their middles fall into the third and the seventh.
     probabilities = np.repeat([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [12, 3, 1, 1, 1, 1, 1]).astype(np.float32)
     targets = np.array([1, 1] + [0] * 10 + [1, 0, 0] + [0, 1, 1, 1, 1])
@@ -102,13 +104,13 @@ def test_rows_with_equal_probability_stay_in_one_bin():
     assert scores.calibration_error(targets, probabilities) == pytest.approx(error / 20, rel=1e-6)
 
 
-def test_one_probability_for_all_rows_is_one_bin():
+def test_one_probability_for_all_rows_is_one_bin() -> None:
     table = scores.reliability(TARGETS, np.full(8, 0.25))
     assert table.to_numpy().tolist() == [[0.25, 3 / 8, 8]]
     assert scores.calibration_error(TARGETS, np.full(8, 0.25)) == 1 / 8
 
 
-def test_the_calibration_error_sees_a_shift(many):
+def test_the_calibration_error_sees_a_shift(many) -> None:
     random = np.random.default_rng(8)
     probabilities = random.beta(1, 8, 20_000)
     targets = (random.random(20_000) < probabilities).astype(np.int64)
@@ -117,7 +119,7 @@ def test_the_calibration_error_sees_a_shift(many):
     assert scores.calibration_error(targets, probabilities + 0.1) == pytest.approx(0.1, abs=0.005)
 
 
-def test_lift_by_hand():
+def test_lift_by_hand() -> None:
     # Each row is a twentieth: two purchases, two others, a purchase tied with three others, and one with eleven.
     probabilities = np.repeat([0.9, 0.8, 0.5, 0.1], [2, 2, 4, 12])
     targets = np.array([1, 1, 0, 0, 1, 0, 0, 0] + [1] + [0] * 11)
@@ -130,7 +132,7 @@ def test_lift_by_hand():
     assert found["captured_top_20"] == pytest.approx(1 / 2) and found["lift_top_20"] == pytest.approx(2.5)
 
 
-def test_lift_is_the_mean_over_all_orders_of_equal_rows(many):
+def test_lift_is_the_mean_over_all_orders_of_equal_rows(many) -> None:
     targets, probabilities = many
     random, tied = np.random.default_rng(9), np.round(probabilities, 1)
     captured = []
@@ -144,7 +146,7 @@ def test_lift_is_the_mean_over_all_orders_of_equal_rows(many):
     assert found["lift_top_5"] == pytest.approx(20 * found["captured_top_5"])
 
 
-def test_the_lift_curve_is_small_and_ends_with_all(many):
+def test_the_lift_curve_is_small_and_ends_with_all(many) -> None:
     table = scores.lift(*many)
     assert len(table) == scores.CURVE_POINTS
     assert table.captured.is_monotonic_increasing
@@ -156,7 +158,7 @@ def test_the_lift_curve_is_small_and_ends_with_all(many):
         assert by_share.lift[percent / 100] == pytest.approx(found[f"lift_top_{percent}"])
 
 
-def test_the_order_of_rows_does_not_matter(many):
+def test_the_order_of_rows_does_not_matter(many) -> None:
     targets, probabilities = many
     order = np.random.default_rng(10).permutation(5000)
     shuffled = (targets[order], probabilities[order])
@@ -167,7 +169,7 @@ def test_the_order_of_rows_does_not_matter(many):
     assert scores.decisions(*many, decided) == pytest.approx(scores.decisions(*shuffled, decided[order]))
 
 
-def test_decisions_are_those_of_scikit_learn(many):
+def test_decisions_are_those_of_scikit_learn(many) -> None:
     targets, probabilities = many
     decided = probabilities > 0.2
     found = scores.decisions(targets, probabilities, decided)
@@ -175,7 +177,7 @@ def test_decisions_are_those_of_scikit_learn(many):
         assert found[score.__name__.removesuffix("_score")] == pytest.approx(score(targets, decided))
 
 
-def test_decisions_by_hand():
+def test_decisions_by_hand() -> None:
     # Of three purchases two are found, with one other row. 5% of eight rows are 0.4 of the first, which is a purchase.
     found = scores.decisions(TARGETS, PROBABILITIES, PROBABILITIES > 0.6)
     expected = {"balanced_accuracy": (2 / 3 + 4 / 5) / 2, "f1": 2 / 3, "precision": 2 / 3, "recall": 2 / 3}
@@ -184,17 +186,17 @@ def test_decisions_by_hand():
     assert found == pytest.approx(expected)
 
 
-def test_where_no_purchase_is_predicted_precision_is_zero():
+def test_where_no_purchase_is_predicted_precision_is_zero() -> None:
     found = scores.decisions(TARGETS, PROBABILITIES, np.zeros(8, bool))
     assert (found["precision"], found["recall"], found["f1"], found["balanced_accuracy"]) == (0, 0, 0, 0.5)
 
 
-def test_confusion_counts_every_row_once():
+def test_confusion_counts_every_row_once() -> None:
     table = scores.confusion(TARGETS, PROBABILITIES)
     assert table.rows.tolist() == [4, 1, 1, 2] and table.rows.sum() == len(TARGETS)
 
 
-def test_rounding_keeps_whole_numbers_and_nesting():
+def test_rounding_keeps_whole_numbers_and_nesting() -> None:
     assert scores.rounded({"a": {"b": 1 / 3, "c": 2}}) == {"a": {"b": 0.333333, "c": 2}}
 
 
@@ -206,7 +208,7 @@ def test_rounding_keeps_whole_numbers_and_nesting():
         {"layers": ["[4]", "[3, 2]", "[4]", "[3, 2]"], "l2": [0.0, 0.0, 0.1, 0.1], "optimizer": ["sgd"] * 4},
     ],
 )
-def test_the_picture_of_a_grid_shows_every_point_and_is_the_same_each_time(searched, tmp_path):
+def test_the_picture_of_a_grid_shows_every_point_and_is_the_same_each_time(searched, tmp_path: Path) -> None:
     results = pd.DataFrame(searched).assign(val_loss=1.0, loss=1.0, epochs=3)
     results["val_auc"] = np.linspace(0.6, 0.7123, len(results))
     for name in ("one.svg", "two.svg"):
@@ -216,7 +218,7 @@ def test_the_picture_of_a_grid_shows_every_point_and_is_the_same_each_time(searc
     assert all(f"{auc:.4f}" in picture for auc in results.val_auc)
 
 
-def test_a_point_without_an_auc_does_not_spoil_the_picture(tmp_path):
+def test_a_point_without_an_auc_does_not_spoil_the_picture(tmp_path: Path) -> None:
     results = pd.DataFrame(
         {"learning_rate": [0.1, 9.0], "val_auc": [0.7, np.nan], "val_loss": 1, "loss": 1, "epochs": 1}
     )

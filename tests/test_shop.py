@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from helpers import RunStage, WriteParams
 
 from stages.lib.common.params import Simulate
 from stages.lib.simulation import click_log as shop_module
@@ -62,7 +63,7 @@ def shop(log: pa.Table) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def test_counts_are_exact(shop):
+def test_counts_are_exact(shop) -> None:
     assert row(shop, "select count(*), count(bought) from scored") == (SESSIONS, PURCHASES)
 
 
@@ -78,12 +79,12 @@ def test_counts_are_exact(shop):
         (500, 40, {"signal": 0.0}),
     ],
 )
-def test_counts_are_exact_in_small_logs(sessions, purchases, others):
+def test_counts_are_exact_in_small_logs(sessions, purchases, others) -> None:
     log = simulate(settings(sessions, purchases, **others), seed=3)
     assert row(database(log), f"select count(*), count(bought) from ({SCORED})") == (sessions, purchases)
 
 
-def test_the_same_seed_gives_the_same_bytes():
+def test_the_same_seed_gives_the_same_bytes() -> None:
     def content(seed: int) -> bytes:
         log = simulate(settings(500, 40), seed)
         sink = pa.BufferOutputStream()
@@ -96,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes():
 
 
 @pytest.mark.parametrize(("sessions", "purchases"), [(1000, 80), (1001, 3), (50, 49)])
-def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions, purchases):
+def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions, purchases) -> None:
     logs = list(blocks(settings(sessions, purchases), seed=3, size=300))
     together = database(pa.concat_tables(logs))
     assert len(logs) == -(-sessions // 300)
@@ -108,14 +109,16 @@ def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions, purchases
     assert row(together, "select max(n) from (select count(distinct visitor) n from log group by session)") == (1,)
 
 
-def test_blocks_differ_and_a_log_of_one_is_as_it_was():
+def test_blocks_differ_and_a_log_of_one_is_as_it_was() -> None:
     first, second = blocks(settings(600, 40), seed=3, size=300)
     assert first["page"].to_pylist() != second["page"].to_pylist()
     (only,) = blocks(settings(300, 20), seed=3, size=300)
     assert only.equals(simulate(settings(300, 20), seed=3))
 
 
-def test_a_large_log_is_a_folder_of_parts(run_stage, write_params, monkeypatch):
+def test_a_large_log_is_a_folder_of_parts(
+    run_stage: RunStage, write_params: WriteParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shop_module, "BLOCK", 300)
     write_params(**{"simulate.sessions": 300, "simulate.purchases": 20})
     assert run_stage("simulate", "clicks.parquet").code == 0
@@ -128,7 +131,7 @@ def test_a_large_log_is_a_folder_of_parts(run_stage, write_params, monkeypatch):
     ]
 
 
-def test_columns(log, shop):
+def test_columns(log, shop) -> None:
     assert log.schema.field("time").type == pa.timestamp("ms")
     assert {name for name in log.column_names if log[name].null_count} == {"price", "quantity"}
     for wrong in (
@@ -142,7 +145,7 @@ def test_columns(log, shop):
         assert row(shop, f"select count(*) from log where {wrong}") == (0,), wrong
 
 
-def test_the_order_is_total(shop):
+def test_the_order_is_total(shop) -> None:
     assert row(
         shop,
         """
@@ -154,7 +157,7 @@ def test_the_order_is_total(shop):
     assert row(shop, "select count(*) - count(distinct (session, time)) from log") == (0,)
 
 
-def test_events_belong_to_the_page_viewed_last(shop):
+def test_events_belong_to_the_page_viewed_last(shop) -> None:
     assert row(
         shop,
         """
@@ -167,13 +170,13 @@ def test_events_belong_to_the_page_viewed_last(shop):
 
 
 @pytest.mark.parametrize(("column", "levels"), [("page_type", 12), ("browser", 13), ("operating_system", 11)])
-def test_every_level_is_frequent(shop, column, levels):
+def test_every_level_is_frequent(shop, column, levels) -> None:
     shares = shop.sql(f"select count(*) / {SESSIONS} from scored group by {column}").fetchall()
     assert len(shares) == levels
     assert min(shares)[0] >= 0.003
 
 
-def test_buyers_pass_the_checkout_after_the_third_view(shop):
+def test_buyers_pass_the_checkout_after_the_third_view(shop) -> None:
     assert row(
         shop,
         """
@@ -183,12 +186,12 @@ def test_buyers_pass_the_checkout_after_the_third_view(shop):
     assert row(shop, "select count(*) from scored where bought is not null and adds = 0") == (0,)
 
 
-def test_some_reorder_before_the_third_view(shop):
+def test_some_reorder_before_the_third_view(shop) -> None:
     (reorders,) = row(shop, "select count(bought) from session where views < 3 or bought < third")
     assert reorders > 50
 
 
-def test_visits_are_like_those_of_a_shop(shop):
+def test_visits_are_like_those_of_a_shop(shop) -> None:
     (bounces,) = row(shop, "select avg((views = 1)::int) from session")
     assert 0.33 < bounces < 0.42
     (returning,) = row(
@@ -205,6 +208,6 @@ def test_visits_are_like_those_of_a_shop(shop):
     assert 330 < days < 365
 
 
-def test_intent_shows_before_the_third_view(shop):
+def test_intent_shows_before_the_third_view(shop) -> None:
     rates = dict(shop.sql("select page_type, count(bought) / count(*) from scored group by 1").fetchall())
     assert rates["cart"] > 1.5 * rates["home"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from helpers import PreparedSessions, PrepareTable, RunStage, WriteParams
 
 ROWS = [
     {"place": "Köln, Süd", "note": 'he said "no"', "price": "1.5", "buys": "0"},
@@ -63,7 +64,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("name", "content", "settings"), FILES.values(), ids=FILES)
-def test_every_kind_of_file_gives_the_same_table(prepared, name, content, settings):
+def test_every_kind_of_file_gives_the_same_table(prepared: PreparedSessions, name, content, settings) -> None:
     csv_settings = {f"prepare.csv.{key}": value for key, value in settings.items()}
     rows = prepared(content, name, **csv_settings, **{"prepare.numeric": ["price"]}).table.to_pylist()
     expected = [row | {"price": float(row["price"] or "nan"), "buys": int(row["buys"])} for row in ROWS]
@@ -84,27 +85,27 @@ CUT = {
 
 
 @pytest.mark.parametrize("end", CUT.values(), ids=CUT)
-def test_a_cut_off_last_line_is_an_error(prepare, end):
+def test_a_cut_off_last_line_is_an_error(prepare: PrepareTable, end) -> None:
     error = prepare(GOOD + end).error
     assert error.startswith("prepare: sessions.csv: the last line, 3")
     assert error.endswith("is cut off; set prepare.csv.truncated_last_line to drop to go on without it")
 
 
 @pytest.mark.parametrize("end", CUT.values(), ids=CUT)
-def test_a_cut_off_last_line_is_dropped_if_params_say_so(prepare, end):
+def test_a_cut_off_last_line_is_dropped_if_params_say_so(prepare: PrepareTable, end) -> None:
     ran = prepare(GOOD + end, **{"prepare.csv.truncated_last_line": "drop"})
     assert (ran.code, ran.err) == (0, "")
     assert "is cut off and was dropped" in ran.out
     assert f"{30 + end.count(',1')} sessions" in ran.out
 
 
-def test_a_cut_off_last_line_of_a_gzip_is_an_error(prepare):
+def test_a_cut_off_last_line_of_a_gzip_is_an_error(prepare: PrepareTable) -> None:
     assert "the last line, 32, is cut off" in prepare(gzip.compress((GOOD + "3,4").encode()), "a.csv.gz").error
 
 
 @pytest.mark.parametrize("cut_off", ["error", "drop"])
 @pytest.mark.parametrize("bad", ["3,4.5", "3", "3,4.5,a,1,9"], ids=["short", "one value", "long"])
-def test_a_bad_line_in_the_middle_is_an_error_with_its_number(prepare, bad, cut_off):
+def test_a_bad_line_in_the_middle_is_an_error_with_its_number(prepare: PrepareTable, bad, cut_off) -> None:
     lines = GOOD.splitlines()
     content = "\n".join([*lines[:10], bad, *lines[10:], ""])
     error = prepare(content, **{"prepare.csv.truncated_last_line": cut_off}).error
@@ -112,22 +113,22 @@ def test_a_bad_line_in_the_middle_is_an_error_with_its_number(prepare, bad, cut_
 
 
 @pytest.mark.parametrize("end", ["3,4.5,a,1,9", "3,4.5\n3,4.5"], ids=["too long", "two cut-off lines"])
-def test_a_last_line_that_is_not_cut_off_but_wrong_is_an_error(prepare, end):
+def test_a_last_line_that_is_not_cut_off_but_wrong_is_an_error(prepare: PrepareTable, end) -> None:
     assert "sessions.csv: line 32: " in prepare(GOOD + end, **{"prepare.csv.truncated_last_line": "drop"}).error
 
 
-def test_the_order_of_the_rows_stays(prepared):
+def test_the_order_of_the_rows_stays(prepared: PreparedSessions) -> None:
     rows = prepared(GOOD)
     assert rows.features["time"].tolist() == [i + 0.5 for i in range(30)]
 
 
-def test_empty_values_are_missing_quoted_or_not(prepared):
+def test_empty_values_are_missing_quoted_or_not(prepared: PreparedSessions) -> None:
     rows = prepared('n,t,buys\n1,a,0\n"",b,1\n,,1\n4,"",0\n')
     assert rows.table["n"].to_pylist() == [1, None, None, 4]
     assert rows.table["t"].to_pylist() == ["a", "b", None, None]
 
 
-def test_an_encoding_error_far_into_the_file_is_told_with_its_line(prepare):
+def test_an_encoding_error_far_into_the_file_is_told_with_its_line(prepare: PrepareTable) -> None:
     lines = [f"{i % 7},{i}.5,{'ab'[i % 2]},{int(i % 3 == 0)}\n" for i in range(5000)]
     content = b"pages,time,browser,buys\n" + "".join(lines).encode() + "3,4.5,Ö,1\n".encode("latin-1")
     error = prepare(content).error
@@ -135,7 +136,7 @@ def test_an_encoding_error_far_into_the_file_is_told_with_its_line(prepare):
     assert error.endswith("prepare.csv.encoding names another")
 
 
-def test_the_source_is_left_as_it_was(prepare):
+def test_the_source_is_left_as_it_was(prepare: PrepareTable) -> None:
     prepare(GOOD)
     assert Path("sessions.csv").read_text() == GOOD
 
@@ -159,7 +160,7 @@ def parts(folder: str, *names: str, change: Callable[[pd.DataFrame], pd.DataFram
     ],
     ids=["side by side", "by day", "odd names"],
 )
-def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
+def test_a_folder_of_parquet_files_is_one_table(run_stage: RunStage, write_params: WriteParams, names) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.numeric": ["price"]})
     folder = parts("clicks.parquet", *names)
     # What Spark leaves beside its parts is no part.
@@ -172,7 +173,7 @@ def test_a_folder_of_parquet_files_is_one_table(run_stage, write_params, names):
     assert "day" not in table.column_names
 
 
-def test_rows_come_as_they_stand_in_the_file(run_stage, write_params):
+def test_rows_come_as_they_stand_in_the_file(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
     names = [f"n{number % 7}" for number in range(400)]
     table = pd.DataFrame({"note": names, "buys": ["yes", "no"] * 200, "place": range(400)})
@@ -187,7 +188,9 @@ def test_rows_come_as_they_stand_in_the_file(run_stage, write_params):
     [lambda part: part.drop(columns="price"), lambda part: part.assign(price=1.5)],
     ids=["a column less", "another type"],
 )
-def test_parts_that_differ_in_a_column_are_refused_in_one_line(run_stage, write_params, change):
+def test_parts_that_differ_in_a_column_are_refused_in_one_line(
+    run_stage: RunStage, write_params: WriteParams, change
+) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     folder = parts("clicks.parquet", "part-0.parquet", "part-1.parquet", change=change)
     said = run_stage("prepare", folder, "prepared.parquet").error
@@ -195,7 +198,7 @@ def test_parts_that_differ_in_a_column_are_refused_in_one_line(run_stage, write_
     assert said.endswith(": 'price'")
 
 
-def test_a_part_that_is_no_parquet_file_is_named(run_stage, write_params):
+def test_a_part_that_is_no_parquet_file_is_named(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
     folder = parts("clicks.parquet", "part-0.parquet")
     (folder / "part-1.parquet").write_bytes(b"PAR1 cut off")

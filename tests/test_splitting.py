@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import as_sessions, sessions_frame, standard
+from helpers import RunStage, WriteParams, as_sessions, sessions_frame, standard
 
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.sessions import Sessions, read_sessions, role_of, write_sessions
@@ -32,7 +32,7 @@ def sessions(frame: pd.DataFrame) -> Sessions:
 
 @pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
-def test_every_row_is_on_one_side_in_ascending_order(by, share):
+def test_every_row_is_on_one_side_in_ascending_order(by, share) -> None:
     stay, held = train_test_split(sessions(keyed()), by, share, seed=1)
     assert np.sort(np.r_[stay, held]).tolist() == [*range(300)]
     for side in (stay, held):
@@ -40,7 +40,7 @@ def test_every_row_is_on_one_side_in_ascending_order(by, share):
 
 
 @pytest.mark.parametrize("by", WAYS)
-def test_the_same_seed_holds_out_the_same_rows(by):
+def test_the_same_seed_holds_out_the_same_rows(by) -> None:
     rows = sessions(keyed())
     first, second, other = (train_test_split(rows, by, 0.2, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == second
@@ -49,7 +49,7 @@ def test_the_same_seed_holds_out_the_same_rows(by):
 
 
 @pytest.mark.parametrize(("rows", "share"), [(300, 0.2), (301, 0.2), (299, 0.37), (101, 0.1)])
-def test_by_target_both_sides_have_the_same_rate(rows, share):
+def test_by_target_both_sides_have_the_same_rate(rows, share) -> None:
     part = sessions(sessions_frame(rows))
     stay, held = train_test_split(part, "target", share, seed=1)
     buys = part.column("target").to_numpy()
@@ -58,21 +58,21 @@ def test_by_target_both_sides_have_the_same_rate(rows, share):
         assert abs(buys[side].sum() - buys.mean() * len(side)) <= 1
 
 
-def test_the_study_s_rows_are_split_as_in_the_study():
+def test_the_study_s_rows_are_split_as_in_the_study() -> None:
     buys = (np.arange(51_349) < 4_112).astype(int)
     stay, held = train_test_split(sessions(pd.DataFrame({"buys": buys})), "target", 0.2, seed=42)
     assert (len(stay), len(held)) == (41_079, 10_270)
     assert buys[held].sum() in (822, 823)
 
 
-def test_by_visitor_nobody_is_on_both_sides():
+def test_by_visitor_nobody_is_on_both_sides() -> None:
     frame = keyed()
     stay, held = train_test_split(sessions(frame), "visitor", 0.2, seed=1)
     assert not {*frame.visitor[stay]} & {*frame.visitor[held]}
     assert frame.visitor[held].nunique() == np.ceil(0.2 * frame.visitor.nunique())
 
 
-def test_by_time_no_held_out_row_is_before_or_beside_one_that_stays():
+def test_by_time_no_held_out_row_is_before_or_beside_one_that_stays() -> None:
     frame = keyed()
     stay, held = train_test_split(sessions(frame), "time", 0.2, seed=1)
     assert frame.day[stay].max() < frame.day[held].min()
@@ -80,7 +80,7 @@ def test_by_time_no_held_out_row_is_before_or_beside_one_that_stays():
     assert 60 <= len(held) <= 60 + frame.day.value_counts().max()
 
 
-def test_by_time_without_ties_the_share_is_exact():
+def test_by_time_without_ties_the_share_is_exact() -> None:
     frame = keyed(301).assign(day=lambda rows: rows.index[::-1])
     assert train_test_split(sessions(frame), "time", 0.2, seed=1)[1].tolist() == [*range(61)]
 
@@ -106,14 +106,14 @@ def test_by_time_without_ties_the_share_is_exact():
         "purchases early",
     ],
 )
-def test_a_side_without_both_classes_is_refused(by, frame):
+def test_a_side_without_both_classes_is_refused(by, frame) -> None:
     with pytest.raises(InputError, match=r"^too few rows") as refused:
         train_test_split(sessions(frame), by, 0.2 if len(frame) > 8 else 0.1, seed=1)
     assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("by", ["visitor", "time"])
-def test_a_split_needs_its_key(by):
+def test_a_split_needs_its_key(by) -> None:
     with pytest.raises(InputError, match=f"^the sessions have no {by}; prepare.keys.{by} names its column$"):
         train_test_split(sessions(sessions_frame()), by, 0.2, seed=1)
 
@@ -122,7 +122,7 @@ PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet",
 
 
 @pytest.fixture
-def split(run_stage, write_params):
+def split(run_stage: RunStage, write_params: WriteParams):
     """split(frame, **params): what the split stage writes: train, test and targets."""
 
     def run(frame: pd.DataFrame, **changes) -> list[Sessions]:
@@ -136,7 +136,7 @@ def split(run_stage, write_params):
 
 
 @pytest.mark.parametrize("by", WAYS)
-def test_the_test_part_and_its_targets_lie_apart(split, by):
+def test_the_test_part_and_its_targets_lie_apart(split, by) -> None:
     frame = keyed()
     train, test, targets = split(frame, **{"split.strategy": by})
     assert train.table.column_names == [*frame]
@@ -150,19 +150,19 @@ def test_the_test_part_and_its_targets_lie_apart(split, by):
     pd.testing.assert_frame_equal(both, frame.set_index("id").sort_index(), check_dtype=False)
 
 
-def test_without_keys_there_are_only_features_and_targets(split):
+def test_without_keys_there_are_only_features_and_targets(split) -> None:
     train, test, targets = split(sessions_frame())
     assert train.table.column_names == ["pages", "seconds", "browser", "buys"]
     assert test.table.column_names == ["pages", "seconds", "browser"]
     assert targets.table.column_names == ["buys"]
 
 
-def test_the_encoder_is_fitted_on_the_training_rows(split):
+def test_the_encoder_is_fitted_on_the_training_rows(split) -> None:
     train, *_ = split(keyed())
     assert Encoder.load(Path("encoder.json")) == fit_encoder(train.features, standard(0.002))
 
 
-def test_the_test_rows_do_not_change_what_training_sees(split):
+def test_the_test_rows_do_not_change_what_training_sees(split) -> None:
     frame = keyed()
     _, test, _ = split(frame)
     kept = [Path(path).read_bytes() for path in (PATHS[1], PATHS[4])]
@@ -172,7 +172,7 @@ def test_the_test_rows_do_not_change_what_training_sees(split):
     assert [Path(path).read_bytes() for path in (PATHS[1], PATHS[4])] == kept
 
 
-def test_the_same_rows_give_the_same_bytes(split):
+def test_the_same_rows_give_the_same_bytes(split) -> None:
     frame = keyed()
     split(frame)
     first = [Path(path).read_bytes() for path in PATHS[1:]]
@@ -180,7 +180,7 @@ def test_the_same_rows_give_the_same_bytes(split):
     assert [Path(path).read_bytes() for path in PATHS[1:]] == first
 
 
-def test_roles_and_types_survive(split):
+def test_roles_and_types_survive(split) -> None:
     frame = keyed()
     split(frame)
     before, after = (pq.read_schema(path) for path in (PATHS[0], PATHS[1]))
@@ -190,7 +190,7 @@ def test_roles_and_types_survive(split):
 
 
 @pytest.mark.parametrize("by", ["target", "visitor"])
-def test_folds_hold_out_every_row_once(by):
+def test_folds_hold_out_every_row_once(by) -> None:
     rows = sessions(keyed())
     parts = cv_folds(rows, by, 4, seed=1)
     assert np.sort(np.concatenate([held for _, held in parts])).tolist() == [*range(300)]
@@ -200,20 +200,20 @@ def test_folds_hold_out_every_row_once(by):
     assert [held.tolist() for _, held in parts] != [held.tolist() for _, held in cv_folds(rows, by, 4, seed=2)]
 
 
-def test_folds_by_target_have_the_same_rate():
+def test_folds_by_target_have_the_same_rate() -> None:
     buys = sessions_frame(300)["buys"].to_numpy()
     for _, held in cv_folds(sessions(keyed()), "target", 4, seed=1):
         assert abs(buys[held].sum() - buys.mean() * len(held)) < 1
 
 
-def test_folds_by_visitor_have_nobody_on_both_sides():
+def test_folds_by_visitor_have_nobody_on_both_sides() -> None:
     rows = sessions(keyed())
     visitor = rows.column("visitor").to_numpy()
     for stay, held in cv_folds(rows, "visitor", 4, seed=1):
         assert not set(visitor[stay]) & set(visitor[held])
 
 
-def test_folds_by_time_train_on_earlier_sessions_only():
+def test_folds_by_time_train_on_earlier_sessions_only() -> None:
     rows = sessions(keyed())
     time = rows.column("time").to_numpy()
     parts = cv_folds(rows, "time", 4, seed=1)
@@ -224,7 +224,7 @@ def test_folds_by_time_train_on_earlier_sessions_only():
 
 
 @pytest.mark.parametrize(("by", "count"), [("target", 31), ("visitor", 31), ("time", 120)])
-def test_too_few_rows_for_the_folds_are_an_error_of_one_line(by, count):
+def test_too_few_rows_for_the_folds_are_an_error_of_one_line(by, count) -> None:
     frame = keyed().iloc[:120]
     assert frame["buys"].sum() == 30
     with pytest.raises(InputError, match=r"^too few rows"):

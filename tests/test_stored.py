@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Encoding
@@ -23,7 +23,7 @@ ENCODINGS = [standard(0.05, bins=3), standard(), standard(numbers="quantile", bi
 
 
 @pytest.fixture
-def both(tmp_path, monkeypatch) -> list[table.Sessions]:
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[table.Sessions]:
     """The same sessions in memory and in a file, of row groups of 40 rows, both encoded 32 rows at a time."""
     monkeypatch.setattr(table, "ROW_GROUP", 40)
     monkeypatch.setattr(stored, "PART", 32)
@@ -39,7 +39,7 @@ def both(tmp_path, monkeypatch) -> list[table.Sessions]:
 
 
 @pytest.mark.parametrize("rows", [np.arange(120), ROWS, ROWS[:0]], ids=["all", "some", "none"])
-def test_rows_and_columns_are_those_of_the_table(both, rows):
+def test_rows_and_columns_are_those_of_the_table(both, rows) -> None:
     expected, found = (sessions.take(rows) for sessions in both)
     assert len(found) == len(expected) == len(rows)
     assert found.to_arrow().equals(expected.to_arrow(), check_metadata=True)
@@ -50,13 +50,13 @@ def test_rows_and_columns_are_those_of_the_table(both, rows):
     assert again.to_arrow().equals(twice.to_arrow())
 
 
-def test_a_table_is_written_as_the_same_bytes(both, tmp_path):
+def test_a_table_is_written_as_the_same_bytes(both, tmp_path: Path) -> None:
     for number, sessions in enumerate(both):
         table.write_sessions(tmp_path / f"{number}.parquet", sessions.take(ROWS).select("feature"))
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
 
 
-def test_what_is_said_of_the_data_and_how_it_is_divided_is_the_same(both):
+def test_what_is_said_of_the_data_and_how_it_is_divided_is_the_same(both) -> None:
     expected, found = both
     assert summarize(found) == summarize(expected)
     for by in ("target", "visitor"):
@@ -70,7 +70,9 @@ def test_what_is_said_of_the_data_and_how_it_is_divided_is_the_same(both):
 
 
 @pytest.mark.parametrize("settings", ENCODINGS, ids=["parts", "study", "quantile"])
-def test_the_encoder_and_the_inputs_are_the_same_to_the_bit(both, settings: Encoding, monkeypatch):
+def test_the_encoder_and_the_inputs_are_the_same_to_the_bit(
+    both, settings: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected, found = (fit_encoder(sessions.features, settings) for sessions in both)
     assert found == expected
     inputs = expected.inputs(both[0].features)
@@ -82,7 +84,9 @@ def test_the_encoder_and_the_inputs_are_the_same_to_the_bit(both, settings: Enco
 
 
 @pytest.mark.parametrize("settings", ENCODINGS, ids=["parts", "study", "quantile"])
-def test_an_encoder_fitted_by_parts_is_that_of_all_rows_at_once(both, settings: Encoding, monkeypatch):
+def test_an_encoder_fitted_by_parts_is_that_of_all_rows_at_once(
+    both, settings: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by_parts = fit_encoder(both[1].features, settings)
     monkeypatch.setattr(stored, "PART", 1000)
     at_once = fit_encoder(both[0].features, settings)
@@ -91,7 +95,7 @@ def test_an_encoder_fitted_by_parts_is_that_of_all_rows_at_once(both, settings: 
     np.testing.assert_allclose(by_parts.scale, at_once.scale, rtol=1e-12)
 
 
-def test_a_file_that_is_broken_in_its_middle_is_an_error_of_one_line(both):
+def test_a_file_that_is_broken_in_its_middle_is_an_error_of_one_line(both) -> None:
     path: Path = both[1].table.path
     content = bytearray(path.read_bytes())
     content[200:3000] = bytes(2800)

@@ -54,11 +54,11 @@ def walk(grid, base, folds, folder, most=1) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(base, folds, tmp_path_factory) -> pd.DataFrame:
+def found(base, folds, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return walk(GRID, base, folds, tmp_path_factory.mktemp("grid") / "checkpoints")
 
 
-def test_shards_are_the_grid_and_compile_once_each():
+def test_shards_are_the_grid_and_compile_once_each() -> None:
     grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
     shards = sweep.shards(grid)
     together = [point for shard in shards for point in sweep.grid_points(shard)]
@@ -69,14 +69,14 @@ def test_shards_are_the_grid_and_compile_once_each():
     assert max(len(sweep.grid_points(shard)) for shard in shards) <= sweep.POINTS_A_SHARD
 
 
-def test_a_row_a_point_in_the_order_of_the_grid(found):
+def test_a_row_a_point_in_the_order_of_the_grid(found) -> None:
     assert found[list(GRID)].to_dict("records") == sweep.grid_points(GRID)
     assert list(found) == [*GRID, "val_auc", "val_auc_se", "val_loss", "loss", "epochs"]
     assert found.val_auc.between(0, 1).all() and (found.epochs == 2).all()
 
 
 @pytest.mark.slow
-def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tmp_path):
+def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tmp_path: Path) -> None:
     apart = [walk(GRID, base, {base.encoding: [part]}, tmp_path / "one") for part in parts]
     for figure in ("val_auc", "val_loss", "loss"):
         mean = (apart[0][figure] + apart[1][figure]) / 2
@@ -86,7 +86,7 @@ def test_folds_are_averaged_and_one_has_no_standard_error(found, base, parts, tm
     assert apart[0].val_auc_se.isna().all()
 
 
-def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds):
+def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds) -> None:
     changed = Fold(**vars(parts[0]) | {"validation_targets": 1 - parts[0].validation_targets})
     runs = [
         (GRID, base, folds, 1),
@@ -101,7 +101,9 @@ def test_other_rows_settings_or_seeds_go_on_from_nothing(base, parts, folds):
 
 
 @pytest.mark.slow
-def test_workers_and_the_order_of_the_grid_change_nothing(found, base, folds, tmp_path, monkeypatch):
+def test_workers_and_the_order_of_the_grid_change_nothing(
+    found, base, folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
     with_two = walk(GRID, base, folds, tmp_path / "a", most=2)
     pd.testing.assert_frame_equal(with_two, found, check_exact=True)
@@ -111,24 +113,24 @@ def test_workers_and_the_order_of_the_grid_change_nothing(found, base, folds, tm
     pd.testing.assert_frame_equal(turned, found, check_exact=True)
 
 
-def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path):
+def test_a_rate_at_which_the_loss_explodes_is_a_row_without_an_auc(base, folds, tmp_path: Path) -> None:
     wild = base.with_point({"optimizer": "sgd", "l2": 10.0})
     results = walk({"learning_rate": [1e30, 0.0001]}, wild, folds, tmp_path / "c")
     assert results.val_auc.isna().tolist() == [True, False]
     assert sweep.best_point(results) == 1
 
 
-def test_the_first_of_the_best_points_wins():
+def test_the_first_of_the_best_points_wins() -> None:
     results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
     assert sweep.best_point(results) == 1
 
 
-def test_any_setting_can_be_searched(base, folds, tmp_path):
+def test_any_setting_can_be_searched(base, folds, tmp_path: Path) -> None:
     grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "ensemble_size": [1, 2]}
     assert len(walk(grid, base, folds, tmp_path / "d")) == 4
 
 
-def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path):
+def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path: Path) -> None:
     grid = {"bins": [0, 2], "learning_rate": [0.1]}
     other = base.with_point({"bins": 2}).encoding
     turned = [Fold(-rows.inputs, rows.targets, rows.validation_inputs, rows.validation_targets) for rows in parts]
@@ -137,7 +139,7 @@ def test_each_encoding_of_a_grid_is_judged_by_its_own_rows(base, parts, tmp_path
 
 
 @pytest.mark.slow
-def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatch):
+def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
     made = tmp_path / "made.txt"
     call = joblib.delayed(exec)(f"import os\nwith open({str(made)!r}, 'a') as file: print(os.getpid(), file=file)")
@@ -152,7 +154,7 @@ def test_a_call_for_one_worker_is_made_once_and_by_that_one(tmp_path, monkeypatc
     assert list(map(int, made.read_text().split()))[:3] == [one] * 3 and len(made.read_text().split()) == 4
 
 
-def test_a_shard_is_walked_by_one_worker_at_a_time(tmp_path):
+def test_a_shard_is_walked_by_one_worker_at_a_time(tmp_path: Path) -> None:
     entered = threading.Event()
 
     def enter():
@@ -167,7 +169,7 @@ def test_a_shard_is_walked_by_one_worker_at_a_time(tmp_path):
     other.join()
 
 
-def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
+def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="elsewhere: workers must share this folder"),
         sweep._alone(tmp_path / "elsewhere" / "0000"),
@@ -175,7 +177,7 @@ def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path):
         pass
 
 
-def test_rows_are_written_once_and_read_as_they_were(parts, tmp_path):
+def test_rows_are_written_once_and_read_as_they_were(parts, tmp_path: Path) -> None:
     folder = parts[0].save(tmp_path / "rows")
     (folder / "targets.npy").unlink()  # a walk was killed as it wrote them
     before = (folder / "inputs.npy").stat().st_mtime_ns
@@ -205,7 +207,7 @@ except sweep.InputError as error:
 
 
 @pytest.fixture
-def start(base, parts, tmp_path):
+def start(base, parts, tmp_path: Path):
     slow = base.with_point({"epochs": 40})  # slow enough to be met on the way
     (tmp_path / "base.json").write_text(slow.model_dump_json())
     np.savez(tmp_path / "rows.npz", **vars(parts[0]))
@@ -230,7 +232,7 @@ def until_point(process: subprocess.Popen, number: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_goes_on_and_ends_the_same(start, tmp_path):
+def test_killed_and_started_again_it_goes_on_and_ends_the_same(start, tmp_path: Path) -> None:
     start("whole.csv").communicate()
     killed = start("resumed.csv")
     until_point(killed, 5)
@@ -246,7 +248,7 @@ def test_killed_and_started_again_it_goes_on_and_ends_the_same(start, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_fails_and_other_params_start_afresh(sent, start, tmp_path):
+def test_interrupted_it_fails_and_other_params_start_afresh(sent, start, tmp_path: Path) -> None:
     process = start("part.csv")
     until_point(process, 3)
     process.send_signal(sent)

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def assert_same_weights(ours: keras.Model, theirs: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw", "nadam"])
-def test_same_as_keras_with_every_optimizer(optimizer):
+def test_same_as_keras_with_every_optimizer(optimizer) -> None:
     settings = changed(optimizer=optimizer)
     ours, theirs = network(), network()
     history = fit(ours, *rows(), settings, seed=SEED, validation=rows(40, 1))
@@ -82,7 +83,7 @@ def test_same_as_keras_with_every_optimizer(optimizer):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_same_as_keras_with_decay_of_kernels_and_a_schedule(optimizer, schedule):
+def test_same_as_keras_with_decay_of_kernels_and_a_schedule(optimizer, schedule) -> None:
     settings = changed(optimizer=optimizer, schedule=schedule, weight_decay=5.0, learning_rate=0.01)
     ours, theirs, without = network(), network(), network()
     fit(ours, *rows(), settings, seed=SEED)
@@ -92,7 +93,7 @@ def test_same_as_keras_with_decay_of_kernels_and_a_schedule(optimizer, schedule)
     assert np.abs(ours.get_weights()[0]).sum() < 0.9 * np.abs(without.get_weights()[0]).sum()
 
 
-def test_members_are_networks_of_their_own_with_rows_of_their_own():
+def test_members_are_networks_of_their_own_with_rows_of_their_own() -> None:
     settings = changed(epochs=2)
     shape = Network(layers=[7, 5], activation="relu", l2=0.01, dropout=0.0, initializer="he_normal", members=3)
     inputs, targets = rows()
@@ -113,7 +114,7 @@ def test_members_are_networks_of_their_own_with_rows_of_their_own():
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])
-def test_same_as_keras_with_other_batches(count, batch_size):
+def test_same_as_keras_with_other_batches(count, batch_size) -> None:
     """Whole batches alone; fewer rows than a batch; single rows. Other tests have a smaller last batch."""
     settings = changed(batch_size=batch_size)
     ours, theirs = network(), network()
@@ -123,7 +124,7 @@ def test_same_as_keras_with_other_batches(count, batch_size):
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
 
 
-def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch):
+def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "STEPS_PER_CALL", 5)
     ours, theirs = network(), network()
     fit(ours, *rows(), SETTINGS, seed=SEED)
@@ -131,7 +132,7 @@ def test_same_as_keras_over_several_calls_of_the_loop(monkeypatch):
     assert_same_weights(ours, theirs)
 
 
-def test_same_as_keras_with_sample_weights():
+def test_same_as_keras_with_sample_weights() -> None:
     weights = np.random.default_rng(2).uniform(0, 3, 99)
     ours, theirs = network(), network()
     history = fit(ours, *rows(), SETTINGS, seed=SEED, sample_weight=weights)
@@ -140,7 +141,7 @@ def test_same_as_keras_with_sample_weights():
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
 
 
-def test_same_as_keras_with_class_weights():
+def test_same_as_keras_with_class_weights() -> None:
     inputs, targets = rows()
     balanced = {label: 99 / (2 * np.sum(targets == label)) for label in (0, 1)}
     ours, theirs = network(), network()
@@ -149,7 +150,7 @@ def test_same_as_keras_with_class_weights():
     assert_same_weights(ours, theirs)
 
 
-def test_same_as_keras_with_batch_normalization():
+def test_same_as_keras_with_batch_normalization() -> None:
     """Its moving statistics too, and a smaller last batch, whose statistics are those of its own rows."""
     ours, theirs = (network(keras.layers.BatchNormalization()) for _ in range(2))
     fit(ours, *rows(), SETTINGS, seed=SEED)
@@ -157,7 +158,7 @@ def test_same_as_keras_with_batch_normalization():
     assert_same_weights(ours, theirs)
 
 
-def test_early_stopping_as_keras():
+def test_early_stopping_as_keras() -> None:
     """`model.fit` in one call, with one batch an epoch, so that the order of the rows changes nothing."""
     inputs, targets = rows(96)
     settings = changed(optimizer="sgd", learning_rate=0.5, batch_size=96, epochs=60, patience=2)
@@ -171,7 +172,7 @@ def test_early_stopping_as_keras():
     assert_same_weights(ours, theirs)
 
 
-def test_validation_auc_and_callbacks():
+def test_validation_auc_and_callbacks() -> None:
     class Seen(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             seen.append((epoch, logs))
@@ -187,7 +188,7 @@ def test_validation_auc_and_callbacks():
     assert history["val_auc"][-1] == pytest.approx(higher.mean(), abs=1e-3)
 
 
-def test_dropout_takes_a_new_mask_each_step_and_is_deterministic():
+def test_dropout_takes_a_new_mask_each_step_and_is_deterministic() -> None:
     settings = changed(optimizer="sgd", learning_rate=1e-30, batch_size=99, epochs=20)
 
     def losses(seed: int) -> list[float]:
@@ -200,7 +201,7 @@ def test_dropout_takes_a_new_mask_each_step_and_is_deterministic():
     assert np.mean(losses(1)) == pytest.approx(undropped, abs=0.1)
 
 
-def test_compiles_once_for_all_learning_rates(monkeypatch):
+def test_compiles_once_for_all_learning_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = compiled._compile
     monkeypatch.setattr(compiled, "_compile", lambda *arguments: calls.append(1) or original(*arguments))
@@ -215,7 +216,7 @@ def test_compiles_once_for_all_learning_rates(monkeypatch):
     assert len(calls) == 4
 
 
-def test_learning_rate_counts_though_compiled_once():
+def test_learning_rate_counts_though_compiled_once() -> None:
     models = [network(), network()]
     for model, learning_rate in zip(models, (1e-2, 1e-3), strict=True):
         fit(model, *rows(), changed(learning_rate=learning_rate), seed=SEED)
@@ -225,7 +226,7 @@ def test_learning_rate_counts_though_compiled_once():
     assert not np.array_equal(models[0].get_weights()[0], models[1].get_weights()[0])
 
 
-def test_keeps_a_bounded_number_of_programs(monkeypatch):
+def test_keeps_a_bounded_number_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "_programs", {})
     monkeypatch.setattr(compiled, "PROGRAMS_KEPT", 1)
     for optimizer in ("adam", "sgd"):
@@ -239,13 +240,13 @@ def trained_bytes() -> str:
     return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
 
 
-def test_same_bytes_in_another_process():
+def test_same_bytes_in_another_process() -> None:
     code = "from tests.test_training import trained_bytes; print(trained_bytes())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.split()[-1] == trained_bytes()
 
 
-def test_trained_model_is_saved_as_plain_keras(tmp_path):
+def test_trained_model_is_saved_as_plain_keras(tmp_path: Path) -> None:
     model = network(keras.layers.Dropout(0.2))
     fit(model, *rows(), SETTINGS, seed=SEED)
     model.save(tmp_path / "model.keras")
@@ -255,7 +256,7 @@ def test_trained_model_is_saved_as_plain_keras(tmp_path):
     np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
 
 
-def test_functional_model_with_two_branches():
+def test_functional_model_with_two_branches() -> None:
     def branches() -> keras.Model:
         keras.utils.set_random_seed(4)
         inputs = keras.Input((6,))
@@ -268,13 +269,13 @@ def test_functional_model_with_two_branches():
     assert_same_weights(ours, theirs)
 
 
-def test_diverging_loss_is_an_error():
+def test_diverging_loss_is_an_error() -> None:
     settings = changed(optimizer="sgd", learning_rate=1e30, epochs=5)
     with pytest.raises(FloatingPointError, match="no longer finite in epoch 1: try a lower learning rate"):
         fit(network(), *rows(), settings, seed=SEED)
 
 
-def test_evaluations_now_and_then_are_those_of_every_epoch():
+def test_evaluations_now_and_then_are_those_of_every_epoch() -> None:
     settings = changed(epochs=5)
     every = fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1))
     every_other = fit(network(), *rows(), settings, seed=SEED, validation=rows(40, 1), validation_freq=2)
@@ -285,22 +286,22 @@ def test_evaluations_now_and_then_are_those_of_every_epoch():
         fit(network(), *rows(), stopping, seed=SEED, validation=rows(40, 1), validation_freq=2)
 
 
-def test_early_stopping_without_validation_rows_is_an_error():
+def test_early_stopping_without_validation_rows_is_an_error() -> None:
     with pytest.raises(ValueError, match="needs validation rows"):
         fit(network(), *rows(), changed(patience=2), seed=SEED)
 
 
-def test_an_optimizer_that_keras_does_not_know_is_an_error_of_one_line():
+def test_an_optimizer_that_keras_does_not_know_is_an_error_of_one_line() -> None:
     with pytest.raises(InputError, match=r"^params.yaml: training\.optimizer: Keras knows no 'unheard'$"):
         fit(network(), *rows(), changed(optimizer="unheard"), seed=SEED)
 
 
-def test_unequal_numbers_of_rows_are_an_error():
+def test_unequal_numbers_of_rows_are_an_error() -> None:
     with pytest.raises(ValueError, match="99 rows of inputs, 98 of targets"):
         fit(network(), rows()[0], rows()[1][1:], SETTINGS, seed=SEED)
 
 
-def test_adapted_layer_is_an_error():
+def test_adapted_layer_is_an_error() -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Normalization(), keras.layers.Dense(1, "sigmoid")])
     with pytest.raises(ValueError, match="apply it to the rows before training"):
         fit(model, *rows(), SETTINGS, seed=SEED)

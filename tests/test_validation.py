@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -41,7 +41,7 @@ def rows_of(predictor, part: Sessions) -> pd.Series:
     return pd.Series({"rows": len(part)})
 
 
-def test_each_fold_is_predicted_by_what_the_others_were_fitted_on():
+def test_each_fold_is_predicted_by_what_the_others_were_fitted_on() -> None:
     fitted: list[Numbers] = []
 
     def fit(rows, encoder):
@@ -62,7 +62,7 @@ def test_each_fold_is_predicted_by_what_the_others_were_fitted_on():
     assert judged.looked.loc["rows"].tolist() == [50] * 4
 
 
-def test_importance_is_that_of_scikit_learn():
+def test_importance_is_that_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     inputs = random.normal(size=(4000, 4)).astype(np.float32)
     targets = (inputs @ [2.0, 1.0, 0.0, 0.5] + random.logistic(size=4000) > 0).astype(int)
@@ -84,7 +84,7 @@ def test_importance_is_that_of_scikit_learn():
     assert found.mean(axis=1).idxmax() == "a"
 
 
-def test_inputs_of_one_column_are_shuffled_together():
+def test_inputs_of_one_column_are_shuffled_together() -> None:
     random = np.random.default_rng(0)
     level = random.integers(3, size=2000)
     inputs = np.eye(3, dtype=np.float32)[level]
@@ -98,7 +98,7 @@ def test_inputs_of_one_column_are_shuffled_together():
     assert falls.index.tolist() == ["level"] and falls["level"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_importances_are_means_over_folds_the_most_important_first():
+def test_importances_are_means_over_folds_the_most_important_first() -> None:
     by_fold = pd.DataFrame({1: {"a": 0.1, "b": 0.3, "c": 0.1}, 2: {"a": 0.1, "b": 0.5, "c": 0.1}})
     found = importance.importance_table(by_fold)
     assert found.column.tolist() == ["b", "a", "c"]
@@ -106,7 +106,7 @@ def test_importances_are_means_over_folds_the_most_important_first():
     assert found.se.tolist() == pytest.approx([0.1, 0, 0])
 
 
-def test_an_encoder_says_which_column_each_input_comes_from():
+def test_an_encoder_says_which_column_each_input_comes_from() -> None:
     fitted = fit_encoder(sessions_frame().drop(columns="buys"), standard())
     assert len(fitted.columns) == len(fitted.names)
     for column, name in zip(fitted.columns, fitted.names, strict=True):
@@ -114,7 +114,7 @@ def test_an_encoder_says_which_column_each_input_comes_from():
 
 
 @pytest.mark.parametrize("kind", ["none", "sigmoid", "isotonic"])
-def test_a_decision_is_saved_loaded_and_written_with_the_predictions(kind, tmp_path: Path):
+def test_a_decision_is_saved_loaded_and_written_with_the_predictions(kind, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     targets = (np.arange(400) % 5 == 0).astype(int)
     probabilities = random.beta(1 + targets, 4).astype(np.float32)
@@ -133,7 +133,7 @@ def test_a_decision_is_saved_loaded_and_written_with_the_predictions(kind, tmp_p
     assert float(field.metadata[b"threshold"]) == decision.threshold and field.type == pa.bool_()
 
 
-def test_recalibration_changes_probabilities_not_their_order():
+def test_recalibration_changes_probabilities_not_their_order() -> None:
     random = np.random.default_rng(0)
     targets = (random.random(3000) < 0.1).astype(int)
     spoiled = 1 / (1 + np.exp(-(random.normal(size=3000) + targets)))  # far too high, as after SMOTE

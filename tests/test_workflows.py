@@ -42,14 +42,14 @@ def steps(path: Path) -> list[dict]:
     ],
     ids=str,
 )
-def test_they_are_valid(schema: str, path: Path):
+def test_they_are_valid(schema: str, path: Path) -> None:
     check = Path(sys.executable).with_name("check-jsonschema")
     done = subprocess.run([check, "--builtin-schema", schema, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_and_the_version_stands_beside(path: Path):
+def test_actions_are_pinned_and_the_version_stands_beside(path: Path) -> None:
     uses = re.findall(r"uses: *(.*)", path.read_text())
     assert len(uses) == sum("uses" in step for step in steps(path)) > 0
     for use in uses:
@@ -57,7 +57,7 @@ def test_actions_are_pinned_and_the_version_stands_beside(path: Path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_may_read_and_no_more(path: Path):
+def test_a_workflow_may_read_and_no_more(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert not any("permissions" in job or "secrets" in job for job in workflow["jobs"].values())
@@ -67,13 +67,13 @@ def test_a_workflow_may_read_and_no_more(path: Path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_what_a_stranger_writes_is_never_a_command(path: Path):
+def test_what_a_stranger_writes_is_never_a_command(path: Path) -> None:
     on = read(path)["on"]
     assert set([on] if isinstance(on, str) else on) <= {"pull_request", "push"}
     assert not any("${{" in step.get("run", "") for step in steps(path))
 
 
-def test_the_pythons_that_are_tested_are_the_oldest_and_the_newest_one():
+def test_the_pythons_that_are_tested_are_the_oldest_and_the_newest_one() -> None:
     oldest, newest = re.search(r"\((3, \d+)\) <= .* <= \((3, \d+)\)", (ROOT / "Makefile").read_text()).groups()
     expected = [version.replace(", ", ".") for version in (oldest, newest)]
     tests = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["tests"]
@@ -147,7 +147,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 @pytest.mark.slow
-def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: Checkout, tmp_path: Path):
+def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: Checkout, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     commands = [step["run"] for step in steps(PULL_REQUEST) if "run" in step and step["name"] != "Install"]
     assert len(commands) == 2
@@ -165,7 +165,7 @@ def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: C
     assert json.loads(checkout.git("show", f"{small}:metrics/data.json"))["rows"] == 1500
 
 
-def test_a_merge_request_on_gitlab_is_compared_by_the_same_means(checkout: Checkout):
+def test_a_merge_request_on_gitlab_is_compared_by_the_same_means(checkout: Checkout) -> None:
     compare = next(line for line in read(GITLAB)["pipeline"]["script"] if line.startswith(".ci/compare"))
     checkout.run(compare, CI_MERGE_REQUEST_DIFF_BASE_SHA=checkout.git("rev-parse", "HEAD^").strip())
     (kept,) = read(GITLAB)["pipeline"]["artifacts"]["paths"]
@@ -176,7 +176,7 @@ def test_a_merge_request_on_gitlab_is_compared_by_the_same_means(checkout: Check
     assert dumped.read_text() == "base_auc 0.75\ntest_rows 300\n"
 
 
-def test_a_failing_stage_fails_the_small_run(checkout: Checkout):
+def test_a_failing_stage_fails_the_small_run(checkout: Checkout) -> None:
     (checkout.folder / "stages" / "simulate.py").write_text("raise SystemExit(1)")
     with pytest.raises(AssertionError, match="failed to reproduce 'simulate'"):
         checkout.run("make small")
@@ -194,7 +194,7 @@ def one_stage(checkout: Checkout) -> Checkout:
     return checkout
 
 
-def test_only_a_lock_that_is_not_of_this_code_is_called_out_of_date(one_stage: Checkout):
+def test_only_a_lock_that_is_not_of_this_code_is_called_out_of_date(one_stage: Checkout) -> None:
     told = one_stage.run(".ci/compare HEAD")
     assert "Out of date" not in told and told.count("None has changed.") == 2
     (one_stage.folder / "given").write_text('{"auc": 2}')
@@ -202,7 +202,7 @@ def test_only_a_lock_that_is_not_of_this_code_is_called_out_of_date(one_stage: C
     assert "**Out of date**: from the stage `copy` on" in told and "None has changed." in told
 
 
-def test_a_comparison_that_fails_says_nothing_of_no_change(one_stage: Checkout):
+def test_a_comparison_that_fails_says_nothing_of_no_change(one_stage: Checkout) -> None:
     with pytest.raises(AssertionError, match="Needed a single revision"):
         one_stage.run(".ci/compare no-such-branch")
     (one_stage.folder / "dvc.yaml").write_text("stages: [")

@@ -1,0 +1,98 @@
+"""What tests share: stages run as the command line runs them, small tables, and the types of the fixtures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.tools import REMOVED, ROOT
+from stages.lib.common.params import Encoding, Params
+from stages.lib.dataset.schema import Dtype, Schema
+from stages.lib.dataset.sessions import Sessions, with_roles
+
+__all__ = ["REMOVED", "ROOT"]
+
+SHARED_DATA = ROOT.parent / "shared" / "data"  # real tables, where they are present
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a stage ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of a user's error, which is all there is on stderr."""
+        assert self.code == 1, f"exit code {self.code}: {self.out}{self.err}"
+        assert self.err.endswith("\n") and len(self.err.splitlines()) == 1, f"not one line: {self.err!r}"
+        return self.err.rstrip("\n")
+
+
+class RunStage(Protocol):
+    """run_stage("split", path, …): what `python -m stages.split path …` does, in this process."""
+
+    def __call__(self, name: str, *paths: str | Path) -> Ran: ...
+
+
+class WriteParams(Protocol):
+    """write_params(**{"prepare.source_type": "sessions"}): the committed params.yaml, with these keys changed."""
+
+    def __call__(self, **changes: Any) -> None: ...
+
+
+class WriteSource(Protocol):
+    """write_source(content, "a.csv"): bytes or text as they are, a DataFrame as the name's type of file."""
+
+    def __call__(self, content: pd.DataFrame | str | bytes, name: str = "sessions.csv") -> Path: ...
+
+
+class PrepareTable(Protocol):
+    """prepare(content, "a.csv", **{"prepare.drop": ["x"]}): the prepare stage on this session table."""
+
+    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Ran: ...
+
+
+class PreparedSessions(Protocol):
+    """As PrepareTable, for content that is fine: the sessions that it wrote."""
+
+    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Sessions: ...
+
+
+class MakeSessions(Protocol):
+    def __call__(self, rows: int = 120, seed: int = 7) -> pd.DataFrame: ...
+
+
+def sessions_frame(rows: int = 120, seed: int = 7) -> pd.DataFrame:
+    """A whole number, a number and a category with missing values, and buys, which depends on them."""
+    rng = np.random.default_rng(seed)
+    buys = (np.arange(rows) % 4 == 0).astype(int)
+    seconds = np.round(rng.exponential(60, rows) + 40 * buys, 2)
+    seconds[np.arange(rows) % 10 == 3] = np.nan
+    browser = rng.choice(["Chrome", "Firefox", "Safari"], rows, p=[0.6, 0.3, 0.1]).astype(object)
+    browser[np.arange(rows) % 15 == 6] = None
+    pages = rng.poisson(3 + 4 * buys)
+    return pd.DataFrame({"pages": pages, "seconds": seconds, "browser": browser, "buys": buys})
+
+
+def standard(min_frequency: float = 0.0, **changes: Any) -> Encoding:
+    """The study's encoding, with categories below `min_frequency` as one."""
+    settings: dict[str, Any] = {"scaling": "standard", "bins": 0, "max_categories": 1000}
+    return Encoding(**settings | {"min_frequency": min_frequency} | changes)
+
+
+def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
+    """`frame` as the prepare stage would write it; as_sessions(frame, buys="target", id="key")."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    features: dict[str, Dtype] = {
+        str(name): "number" if pd.api.types.is_numeric_dtype(frame[name]) else "category"
+        for name in frame
+        if name not in roles
+    }
+    prepare = Params.load(ROOT / "params.yaml").prepare
+    return Sessions(table.cast(Schema.of(prepare, features).attach(with_roles(table.schema, roles))))
