@@ -1,14 +1,13 @@
-"""The tables of the simulated shop: pages, missions, calendar, devices and the catalogue of products.
+"""The constants of the simulated shop: pages, missions, calendar, devices and products.
 
-Everything here is fixed, the same for every seed, so that logs simulated apart are logs of one shop.
-Weights need not sum to one.
+None of them depends on the seed, so that all simulated logs are logs of the same shop. Weights need not sum to 1.
 """
 
-from __future__ import annotations
+from typing import NamedTuple
 
 import numpy as np
 
-from stages.lib.simulation.distributions import bell, generator
+from stages.lib.simulation.distributions import logistic, new_generator
 
 EVENTS = ("view", "click", "scroll", "tab", "add", "remove", "purchase")
 VIEW, CLICK, SCROLL, TAB, ADD, REMOVE, PURCHASE = range(len(EVENTS))
@@ -30,9 +29,12 @@ PAGE_TYPES = (
     "store",
 )
 SEARCH, OVERVIEW, PRODUCT, SALE, CART, CHECKOUT = range(1, 7)
-START = len(PAGE_TYPES)  # the row of TRANSITION before the first view
+START = len(PAGE_TYPES)  # the row of TRANSITION_WEIGHTS for the first view
+LIST_PAGES = (SEARCH, OVERVIEW, PRODUCT, SALE)  # pages that link to products
+ORDER_PAGES = np.array([PRODUCT, CART] + [CHECKOUT] * 4)  # the views of an order
 
-CATEGORIES, RANKS, SALE_EVERY = 60, 48, 8  # product number = rank × CATEGORIES + category
+# A product's number is rank × CATEGORIES + category; one rank in SALE_EVERY is on sale.
+CATEGORIES, RANKS, SALE_EVERY = 60, 48, 8
 PAGE_COUNT = np.array([1, 600, CATEGORIES, RANKS * CATEGORIES, 12, 1, 4, 1, 1, 15, 40, 25])
 PAGE_OFFSET = np.concatenate([[0], np.cumsum(PAGE_COUNT)[:-1]])
 PAGES = [
@@ -41,10 +43,10 @@ PAGES = [
     for number in range(1, count + 1)
 ]
 
-DWELL = np.array([9, 15, 22, 36, 24, 24, 38, 18, 25, 50, 65, 40.0])  # median seconds on the page
+DWELL_SECONDS = np.array([9, 15, 22, 36, 24, 24, 38, 18, 25, 50, 65, 40.0])  # median, by page type
 
-TRANSITION = np.array(
-    [  # from (row) to (column), per cent
+TRANSITION_WEIGHTS = np.array(
+    [  # from a page type (row) to the next (column), in percent
         # hom sea ovw pro sal car che wis acc ser mag sto
         [3, 20, 28, 12, 12, 4, 0, 4, 6, 4, 4, 3],  # home
         [4, 22, 10, 50, 4, 2, 0, 2, 1, 2, 1, 2],  # search
@@ -58,27 +60,27 @@ TRANSITION = np.array(
         [12, 10, 9, 9, 3, 3, 0, 2, 14, 30, 3, 5],  # service
         [8, 7, 14, 18, 6, 1, 0, 3, 1, 2, 38, 2],  # magazine
         [12, 9, 11, 17, 4, 2, 0, 2, 3, 10, 3, 27],  # store
-        [32, 14, 14, 18, 8, 3, 0, 2, 3, 2, 3, 1],  # START
+        [32, 14, 14, 18, 8, 3, 0, 2, 3, 2, 3, 1],  # first view
     ]
 )
 
-# Missions: what a visitor comes for ------------------------------------------------------------
+# Missions: why a visitor comes ------------------------------------------------------------
 
 MISSIONS = ("buy", "compare", "browse", "bargain", "service")
 BUY, COMPARE, BROWSE, BARGAIN, SERVICE = range(len(MISSIONS))
 MISSION_WEIGHT = np.array([20, 24, 30, 15, 11])
 MISSION_LOYALTY = np.array([0.5, 0.0, -0.1, 0.0, 0.2])  # log weight per unit of loyalty
-MISSION_RETURN = np.array([0.7, 0.4, -0.4, 0.0, 0.0])  # ... when back for the same need
-MISSION_PHONE = np.array([-0.4, -0.1, 0.4, 0.0, 0.1])  # ... on a phone
+MISSION_RETURN = np.array([0.7, 0.4, -0.4, 0.0, 0.0])  # log weight when the visitor returns for the same need
+MISSION_PHONE = np.array([-0.4, -0.1, 0.4, 0.0, 0.1])  # log weight on a phone
 MISSION_INTENT = np.array([1.1, 0.1, -0.6, 0.1, -1.3])
-MISSION_ADD = np.array([0.4, -0.3, -0.5, 0.3, -0.6])  # log odds of an add on a product page
-MISSION_SHORTLIST = np.array([0.6, 0.75, 0.2, 0.2, 0.4])  # chance that a product is one of the shortlist
-MISSION_TAB = np.array([0.7, 2.2, 0.9, 1.0, 0.3])
-MISSION_HURRY = np.array([0.85, 1.15, 1.0, 0.95, 1.0])  # factor of the dwell time
-MISSION_LENGTH = np.array([5.0, 7.5, 6.5, 6.5, 3.0])  # mean number of views after the third
+MISSION_ADD = np.array([0.4, -0.3, -0.5, 0.3, -0.6])  # log odds of adding a viewed product to the cart
+MISSION_SHORTLIST = np.array([0.6, 0.75, 0.2, 0.2, 0.4])  # probability that a viewed product is on the shortlist
+MISSION_TAB = np.array([0.7, 2.2, 0.9, 1.0, 0.3])  # factor of opening products in hidden tabs
+MISSION_DWELL = np.array([0.85, 1.15, 1.0, 0.95, 1.0])  # factor of the dwell time
+MISSION_LENGTH = np.array([5.0, 7.5, 6.5, 6.5, 3.0])  # scale of the number of views after the scored one
 MISSION_BOUNCE = np.array([-0.5, -0.4, 0.4, 0.0, 0.2])  # log odds of leaving after the first view
 MISSION_PAGE = np.array(
-    [  # how much more often a mission asks for a page type
+    [  # factor of the transition weight to a page type
         # hom sea  ovw  pro  sal  car  che  wis  acc  ser  mag  sto
         [0.7, 1.8, 0.8, 1.3, 0.6, 2.4, 1.6, 1.2, 0.8, 0.4, 0.2, 0.9],  # buy
         [0.8, 1.3, 1.3, 1.5, 0.6, 0.7, 0.7, 1.6, 0.6, 0.7, 0.6, 1.0],  # compare
@@ -87,50 +89,65 @@ MISSION_PAGE = np.array(
         [1.2, 0.7, 0.4, 0.4, 0.3, 0.5, 0.6, 0.5, 4.5, 7.0, 0.6, 2.5],  # service
     ]
 )
-INTENT_PAGE = np.array([-0.1, 0.2, -0.1, 0.15, 0, 0.45, 0.4, 0.15, 0, -0.3, -0.4, -0.1])  # log, per intent
+# Log factor of the transition weight to a page type, per unit of intent
+INTENT_PAGE = np.array([-0.1, 0.2, -0.1, 0.15, 0, 0.45, 0.4, 0.15, 0, -0.3, -0.4, -0.1])
 
-# Calendar: how many visits begin ------------------------------------------------------------
+# Calendar: when visits begin ------------------------------------------------------------
 
-HOUR = np.array([9, 5, 3, 2, 2, 4, 10, 20, 31, 40, 46, 48, 50, 48, 46, 46, 48, 52, 58, 68, 76, 72, 50, 24])
-WEEKDAY = np.array([100, 97, 95, 93, 90, 96, 116])  # Monday first
-MONTH = np.array([108, 92, 95, 94, 94, 90, 86, 88, 96, 102, 124, 134])
+HOUR_WEIGHTS = np.array([9, 5, 3, 2, 2, 4, 10, 20, 31, 40, 46, 48, 50, 48, 46, 46, 48, 52, 58, 68, 76, 72, 50, 24])
+WEEKDAY_WEIGHTS = np.array([100, 97, 95, 93, 90, 96, 116])  # Monday first
+MONTH_WEIGHTS = np.array([108, 92, 95, 94, 94, 90, 86, 88, 96, 102, 124, 134])
 
 # Devices ------------------------------------------------------------
 
 DESKTOP, TABLET, PHONE = range(3)
-DEVICES = (  # kind, system, its versions, browser, its versions, its new versions a year, weight
-    (DESKTOP, "Windows 7", (7, 7), "Chrome", (37, 40), 9, 14),
-    (DESKTOP, "Windows 7", (7, 7), "IE", (9, 11), 0, 10),
-    (DESKTOP, "Windows 7", (7, 7), "Firefox", (32, 35), 8, 8),
-    (DESKTOP, "Windows 7", (7, 7), "Opera", (24, 27), 8, 2),
-    (DESKTOP, "Windows 8", (8, 8), "Chrome", (38, 40), 9, 6),
-    (DESKTOP, "Windows 8", (8, 8), "IE", (10, 11), 0, 4),
-    (DESKTOP, "Windows 8", (8, 8), "Firefox", (33, 35), 8, 3),
-    (DESKTOP, "Windows 10", (10, 10), "Edge", (12, 13), 0, 3),
-    (DESKTOP, "Windows 10", (10, 10), "Chrome", (38, 40), 9, 4),
-    (DESKTOP, "Windows Vista", (6, 6), "IE", (7, 9), 0, 1),
-    (DESKTOP, "Windows Vista", (6, 6), "Firefox", (30, 35), 8, 1),
-    (DESKTOP, "Windows XP", (5, 5), "IE", (7, 8), 0, 1),
-    (DESKTOP, "Windows XP", (5, 5), "Chrome", (34, 40), 9, 1),
-    (DESKTOP, "Mac OS X", (10, 10), "Safari", (6, 8), 1, 7),
-    (DESKTOP, "Mac OS X", (10, 10), "Chrome", (38, 40), 9, 3),
-    (DESKTOP, "Linux", (3, 4), "Firefox", (31, 35), 8, 2),
-    (DESKTOP, "Chrome OS", (38, 40), "Chrome", (38, 40), 9, 2),
-    (TABLET, "iOS", (7, 8), "Mobile Safari", (7, 8), 1, 7),
-    (TABLET, "Android", (4, 5), "Chrome Mobile", (36, 40), 9, 3),
-    (TABLET, "Android", (4, 4), "Amazon Silk", (3, 4), 1, 2),
-    (PHONE, "iOS", (7, 8), "Mobile Safari", (7, 8), 1, 11),
-    (PHONE, "Android", (4, 5), "Chrome Mobile", (36, 40), 9, 7),
-    (PHONE, "Android", (4, 4), "Android Browser", (4, 4), 0, 3),
-    (PHONE, "Android", (4, 5), "Samsung Internet", (2, 3), 1, 3),
-    (PHONE, "Android", (4, 5), "Firefox Mobile", (33, 35), 8, 2),
-    (PHONE, "Windows Phone", (8, 8), "IE Mobile", (10, 11), 0, 2),
+
+
+class Device(NamedTuple):
+    """A model of device; of both versions, the first and the last at the start of the log."""
+
+    device_type: int
+    system: str
+    system_versions: tuple[int, int]
+    browser: str
+    browser_versions: tuple[int, int]
+    browser_versions_per_year: int  # by which the browser is updated
+    weight: int
+
+
+DEVICES = (
+    Device(DESKTOP, "Windows 7", (7, 7), "Chrome", (37, 40), 9, 14),
+    Device(DESKTOP, "Windows 7", (7, 7), "IE", (9, 11), 0, 10),
+    Device(DESKTOP, "Windows 7", (7, 7), "Firefox", (32, 35), 8, 8),
+    Device(DESKTOP, "Windows 7", (7, 7), "Opera", (24, 27), 8, 2),
+    Device(DESKTOP, "Windows 8", (8, 8), "Chrome", (38, 40), 9, 6),
+    Device(DESKTOP, "Windows 8", (8, 8), "IE", (10, 11), 0, 4),
+    Device(DESKTOP, "Windows 8", (8, 8), "Firefox", (33, 35), 8, 3),
+    Device(DESKTOP, "Windows 10", (10, 10), "Edge", (12, 13), 0, 3),
+    Device(DESKTOP, "Windows 10", (10, 10), "Chrome", (38, 40), 9, 4),
+    Device(DESKTOP, "Windows Vista", (6, 6), "IE", (7, 9), 0, 1),
+    Device(DESKTOP, "Windows Vista", (6, 6), "Firefox", (30, 35), 8, 1),
+    Device(DESKTOP, "Windows XP", (5, 5), "IE", (7, 8), 0, 1),
+    Device(DESKTOP, "Windows XP", (5, 5), "Chrome", (34, 40), 9, 1),
+    Device(DESKTOP, "Mac OS X", (10, 10), "Safari", (6, 8), 1, 7),
+    Device(DESKTOP, "Mac OS X", (10, 10), "Chrome", (38, 40), 9, 3),
+    Device(DESKTOP, "Linux", (3, 4), "Firefox", (31, 35), 8, 2),
+    Device(DESKTOP, "Chrome OS", (38, 40), "Chrome", (38, 40), 9, 2),
+    Device(TABLET, "iOS", (7, 8), "Mobile Safari", (7, 8), 1, 7),
+    Device(TABLET, "Android", (4, 5), "Chrome Mobile", (36, 40), 9, 3),
+    Device(TABLET, "Android", (4, 4), "Amazon Silk", (3, 4), 1, 2),
+    Device(PHONE, "iOS", (7, 8), "Mobile Safari", (7, 8), 1, 11),
+    Device(PHONE, "Android", (4, 5), "Chrome Mobile", (36, 40), 9, 7),
+    Device(PHONE, "Android", (4, 4), "Android Browser", (4, 4), 0, 3),
+    Device(PHONE, "Android", (4, 5), "Samsung Internet", (2, 3), 1, 3),
+    Device(PHONE, "Android", (4, 5), "Firefox Mobile", (33, 35), 8, 2),
+    Device(PHONE, "Windows Phone", (8, 8), "IE Mobile", (10, 11), 0, 2),
 )
-BROWSERS = sorted({device[3] for device in DEVICES})
-SYSTEMS = sorted({device[1] for device in DEVICES})
-APPLE = 2  # mobile devices with iOS are that many rows further down in SCREENS
+BROWSERS = sorted({device.browser for device in DEVICES})
+SYSTEMS = sorted({device.system for device in DEVICES})
+IOS_OFFSET = 2  # the row of SCREENS for a tablet or phone with iOS is so much further down
 SCREENS = np.array(
-    (  # six a row, so that a plain index draws one
+    (  # width and height; a row has six, so that each is equally likely
         ((1920, 1080), (1920, 1080), (1366, 768), (1366, 768), (1440, 900), (1280, 1024)),  # desktop
         ((800, 1280), (800, 1280), (1280, 800), (600, 1024), (1024, 600), (768, 1024)),  # tablet
         ((360, 640), (360, 640), (360, 640), (320, 533), (320, 480), (412, 732)),  # phone
@@ -139,17 +156,17 @@ SCREENS = np.array(
     )
 )
 
-# Catalogue ------------------------------------------------------------
+# Products ------------------------------------------------------------
 
 
-def _catalogue() -> tuple[np.ndarray, np.ndarray]:
-    """Price of every product, and how dear its category is (deviation 1)."""
-    rng = generator(2015)
-    dear = bell(rng, CATEGORIES)
-    number = np.arange(RANKS * CATEGORIES)
-    worth = 35 * np.exp(0.7 * dear[number % CATEGORIES] + 0.45 * bell(rng, len(number)))
-    reduced = number // CATEGORIES % SALE_EVERY == SALE_EVERY // 2
-    return np.round((np.floor(worth) + 0.95) * np.where(reduced, 0.7, 1.0), 2), dear
+def _products() -> tuple[np.ndarray, np.ndarray]:
+    """The price of every product, and the price level of every category (standard deviation 1)."""
+    rng = new_generator(2015)
+    level = logistic(rng, CATEGORIES)
+    product = np.arange(RANKS * CATEGORIES)
+    full_price = 35 * np.exp(0.7 * level[product % CATEGORIES] + 0.45 * logistic(rng, len(product)))
+    on_sale = product // CATEGORIES % SALE_EVERY == SALE_EVERY // 2
+    return np.round((np.floor(full_price) + 0.95) * np.where(on_sale, 0.7, 1.0), 2), level
 
 
-PRICE, DEAR = _catalogue()
+PRICE, PRICE_LEVEL = _products()
