@@ -1,4 +1,4 @@
-"""What benchmarks and tests share: the committed parameters with some of them changed."""
+"""Shared by benchmarks and tests: the committed params with some of them changed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "params.yaml"
 REMOVED = object()  # in place of a value: leave the key out
 
 
-def params_with(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The committed params.yaml with other values at these dotted keys, such as "train_base.training.epochs"."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+def params_with(changes: Mapping[str, Any], base: Path = PARAMS) -> dict[str, Any]:
+    """The params of `base` with other values at these dotted keys, such as "train_base.training.epochs"."""
+    params = yaml.safe_load(base.read_text(encoding="utf-8"))
     for key, value in changes.items():
         *sections, name = key.split(".")
         section = params
@@ -25,6 +26,7 @@ def params_with(changes: Mapping[str, Any]) -> dict[str, Any]:
     return params
 
 
-def write_params(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write `params_with(changes)` to `path`."""
-    path.write_text(yaml.safe_dump(params_with(changes), sort_keys=False, allow_unicode=True), encoding="utf-8")
+def write_params(path: Path, changes: Mapping[str, Any], base: Path = PARAMS) -> None:
+    """Write `params_with(changes, base)` to `path`, which may be `base` itself."""
+    text = yaml.safe_dump(params_with(changes, base), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,142 @@
+"""The models that benchmarks.quality compares, each fitted on the training set only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.tools import PARAMS
+from stages.lib.baselines import fit_logistic, fit_trees
+from stages.lib.common.params import ModelConfig, Params
+from stages.lib.dataset.parquet import Frame
+from stages.lib.dataset.sessions import Sessions
+from stages.lib.modeling import compiled_loop
+from stages.lib.modeling.cross_validation import Predictor
+from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.model import Model, train_model
+
+THREADS = 2
+MISSING = "(missing)"
+
+# From a training set and a seed to a fitted model
+FitModel = Callable[[Sessions, int], Predictor]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to compare."""
+
+    label: str
+    family: str  # network, linear or trees
+    package: str | None = None  # which may not be installed
+
+
+CANDIDATES = {
+    "strong": Candidate("strong network", "network"),
+    "study": Candidate("study's network", "network"),
+    "faster": Candidate("study's network, faster", "network"),
+    "logistic": Candidate("logistic regression", "linear"),
+    "trees": Candidate("histogram gradient boosting", "trees"),
+    "lightgbm": Candidate("LightGBM", "trees", "lightgbm"),
+    "catboost": Candidate("CatBoost", "trees", "catboost"),
+}
+
+# The study's learning rate and batch size are for its own data: on most tables, ten epochs of them learn little.
+FASTER = {"learning_rate": 0.001, "batch_size": 256}
+
+
+def installed_models(names: list[str]) -> dict[str, FitModel]:
+    """How to fit each of these models, with the committed params; without those whose package is not installed."""
+    params = Params.load(PARAMS)
+    base, encoding, baselines = params.train_base, params.train_base.encoding, params.train_reference
+    models: dict[str, FitModel] = {
+        "strong": partial(_fit_network, params.train_strong),
+        "study": partial(_fit_network, base),
+        "faster": partial(_fit_network, base.with_point(FASTER)),
+        "logistic": lambda sessions, seed: fit_logistic(
+            sessions, fit_encoder(sessions.features, encoding), settings=baselines.logistic
+        ),
+        "trees": lambda sessions, seed: fit_trees(
+            sessions, fit_encoder(sessions.features, encoding), settings=baselines.trees, seed=seed
+        ),
+        "lightgbm": LightGBM,
+        "catboost": CatBoost,
+    }
+    return {name: models[name] for name in names if _is_installed(CANDIDATES[name].package)}
+
+
+def _is_installed(package: str | None) -> bool:
+    """Whether a package is there; it is imported already, so that its import is not timed."""
+    if package:
+        try:
+            import_module(package)
+        except ImportError as error:
+            print(f"{package}: left out ({error}); install it with pip install -r requirements-benchmark.txt")
+            return False
+    return True
+
+
+def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
+    # Each fit compiles anew; otherwise only the first split would, and the mean of the seconds would be too low.
+    compiled_loop._programs.clear()
+    return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
+
+
+class LightGBM:
+    """LightGBM with its defaults; categories are passed as such, missing values as they are."""
+
+    def __init__(self, sessions: Sessions, seed: int) -> None:
+        from lightgbm import LGBMClassifier
+
+        features = _in_memory(sessions.features)
+        self.categories = {name: sorted(features[name].dropna().unique()) for name in _categorical(features)}
+        classifier = LGBMClassifier(random_state=seed, n_jobs=THREADS, verbose=-1)
+        self.classifier = classifier.fit(self._encode(features), sessions.column("target"))
+
+    def predict(self, features: Frame) -> np.ndarray:
+        return self.classifier.predict_proba(self._encode(_in_memory(features)))[:, 1]
+
+    def _encode(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Categories that are not in the training set become missing."""
+        columns = {
+            name: pd.Categorical(column, self.categories[name]) if name in self.categories else column
+            for name, column in features.items()
+        }
+        # LightGBM refuses some characters in names, so columns are numbered.
+        numbered = [f"c{number}" for number in range(len(columns))]
+        return pd.DataFrame(columns, index=features.index).set_axis(numbered, axis=1)
+
+
+class CatBoost:
+    """CatBoost with its defaults; a missing category is a category, missing numbers are passed as they are."""
+
+    def __init__(self, sessions: Sessions, seed: int) -> None:
+        from catboost import CatBoostClassifier
+
+        features = _in_memory(sessions.features)
+        self.categorical = _categorical(features)
+        classifier = CatBoostClassifier(
+            random_seed=seed,
+            thread_count=THREADS,
+            cat_features=self.categorical,
+            verbose=False,
+            allow_writing_files=False,
+        )
+        self.classifier = classifier.fit(self._encode(features), sessions.column("target"))
+
+    def predict(self, features: Frame) -> np.ndarray:
+        return self.classifier.predict_proba(self._encode(_in_memory(features)))[:, 1]
+
+    def _encode(self, features: pd.DataFrame) -> pd.DataFrame:
+        return features.fillna(dict.fromkeys(self.categorical, MISSING))
+
+
+def _in_memory(features: Frame) -> pd.DataFrame:
+    return features if isinstance(features, pd.DataFrame) else pd.DataFrame(dict(features.items()))
+
+
+def _categorical(features: pd.DataFrame) -> list[str]:
+    return [str(name) for name, column in features.items() if not pd.api.types.is_numeric_dtype(column)]
