@@ -1,17 +1,21 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, with the same bytes for the same content."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from stages.lib.common.files import atomic_write, write_json
-from stages.lib.dataset import sessions as table
+from stages.lib.common.files import atomic_write, scratch_folder, scratch_path, write_csv, write_json
+from stages.lib.dataset import sessions
+from stages.lib.dataset.sessions import read_sessions, with_roles, write_batches
 
 KINDS = ("nothing", "file", "folder")
 
 
-def put(path: Path, kind: str, content: str) -> None:
+def create(path: Path, kind: str, content: str) -> None:
     if kind == "file":
         path.write_text(content)
     elif kind == "folder":
@@ -19,7 +23,8 @@ def put(path: Path, kind: str, content: str) -> None:
         (path / "inner").write_text(content)
 
 
-def found(path: Path) -> tuple[str, str]:
+def content_of(path: Path) -> tuple[str, str]:
+    """Its kind, and the text in it."""
     if path.is_dir():
         return "folder", (path / "inner").read_text()
     return ("file", path.read_text()) if path.exists() else ("nothing", "")
@@ -27,70 +32,72 @@ def found(path: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize("earlier", KINDS)
 @pytest.mark.parametrize("later", ["file", "folder"])
-def test_files_and_folders_replace_each_other(tmp_path: Path, earlier, later) -> None:
-    path = tmp_path / "place.txt"
-    put(path, earlier, "old")
+def test_files_and_folders_replace_each_other(tmp_path: Path, earlier: str, later: str) -> None:
+    path = tmp_path / "a.txt"
+    create(path, earlier, "old")
     with atomic_write(path) as temporary:
-        put(temporary, later, "new")
-    assert found(path) == (later, "new")
+        create(temporary, later, "new")
+    assert content_of(path) == (later, "new")
     assert [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("earlier", KINDS)
 @pytest.mark.parametrize("later", KINDS)
-def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path, earlier, later, error) -> None:
-    path = tmp_path / "place.txt"
-    put(path, earlier, "old")
+def test_a_block_that_fails_leaves_the_earlier_file_or_folder(
+    tmp_path: Path, earlier: str, later: str, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    create(path, earlier, "old")
     with pytest.raises(error), atomic_write(path) as temporary:
-        put(temporary, later, "new")
+        create(temporary, later, "new")
         raise error
-    assert found(path) == (earlier, "old" * (earlier != "nothing"))
+    assert content_of(path) == (earlier, "old" * (earlier != "nothing"))
     assert [*tmp_path.iterdir()] == [path] * (earlier != "nothing")
 
 
 def test_a_block_that_writes_nothing_leaves_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "place.txt"
-    put(path, "file", "old")
+    path = tmp_path / "a.txt"
+    create(path, "file", "old")
     with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
-    assert found(path) == ("file", "old")
+    assert content_of(path) == ("file", "old")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_the_old_one_stands_until_the_new_one_is_done(tmp_path: Path, kind) -> None:
-    path = tmp_path / "place"
-    put(path, kind, "old")
+def test_the_earlier_one_exists_until_the_new_one_is_complete(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    create(path, kind, "old")
     with atomic_write(path) as temporary:
-        put(temporary, kind, "new")
-        assert found(path) == (kind, "old")
+        create(temporary, kind, "new")
+        assert content_of(path) == (kind, "old")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_left_does_not_get_in_the_way(tmp_path: Path, kind) -> None:
-    path = tmp_path / "place"
+def test_the_temporary_file_of_a_killed_process_is_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
     with atomic_write(path) as temporary:
-        put(temporary, "file", "new")
-    put(temporary, kind, "half")
+        create(temporary, "file", "new")
+    create(temporary, kind, "half")
     with atomic_write(path) as temporary:
         assert not temporary.exists()
-        put(temporary, "file", "newer")
-    assert found(path) == ("file", "newer")
+        create(temporary, "file", "newer")
+    assert content_of(path) == ("file", "newer")
     assert [*tmp_path.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_link_is_replaced_and_not_what_it_leads_to(tmp_path: Path, kind) -> None:
-    path, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
-    put(elsewhere, kind, "old")
-    path.symlink_to(elsewhere)
+def test_a_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path, kind: str) -> None:
+    path, target = tmp_path / "a", tmp_path / "target"
+    create(target, kind, "old")
+    path.symlink_to(target)
     with atomic_write(path) as temporary:
-        put(temporary, kind, "new")
+        create(temporary, kind, "new")
     assert not path.is_symlink()
-    assert (found(path), found(elsewhere)) == ((kind, "new"), (kind, "old"))
+    assert (content_of(path), content_of(target)) == ((kind, "new"), (kind, "old"))
 
 
-def test_the_place_to_write_has_the_same_ending_and_is_made_a_folder_for(tmp_path: Path) -> None:
+def test_the_temporary_file_has_the_same_suffix_and_its_folder_is_created(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "a" / "b" / "rows.parquet") as temporary:
         assert temporary.suffix == ".parquet"
         assert temporary.parent == tmp_path / "a" / "b"
@@ -108,7 +115,7 @@ def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [float("-inf")]}])
-def test_json_without_a_number_is_refused(tmp_path: Path, value) -> None:
+def test_a_number_that_json_has_not_is_an_error_and_leaves_the_earlier_file(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -118,39 +125,63 @@ def test_json_without_a_number_is_refused(tmp_path: Path, value) -> None:
 
 
 def batches(*sizes: int) -> list[pa.RecordBatch]:
-    start = [sum(sizes[:place]) for place in range(len(sizes))]
+    start = [sum(sizes[:number]) for number in range(len(sizes))]
     numbers = pa.array(range(sum(sizes)), pa.int64())
     return [pa.record_batch({"n": numbers[first : first + size]}) for first, size in zip(start, sizes, strict=True)]
 
 
 def test_the_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "ROW_GROUP", 10)
-    schema = table.with_roles(pa.schema({"n": pa.int64()}), {})
+    monkeypatch.setattr(sessions, "ROW_GROUP", 10)
+    schema = with_roles(pa.schema({"n": pa.int64()}), {})
     contents = set()
     for sizes in ([25], [1] * 25, [10, 10, 5], [3, 0, 22], [0, 25]):
         path = tmp_path / "rows.parquet"
-        assert table.write_batches(path, schema, batches(*sizes)) == 25
-        assert table.read_sessions(path).table["n"].to_pylist() == [*range(25)]
+        assert write_batches(path, schema, batches(*sizes)) == 25
+        assert read_sessions(path).table["n"].to_pylist() == [*range(25)]
         contents.add(path.read_bytes())
     assert len(contents) == 1
 
 
 @pytest.mark.parametrize("sizes", [[], [0]])
-def test_a_table_without_rows_can_be_written(tmp_path: Path, sizes) -> None:
+def test_a_table_without_rows_can_be_written(tmp_path: Path, sizes: list[int]) -> None:
     path = tmp_path / "rows.parquet"
-    assert table.write_batches(path, table.with_roles(pa.schema({"n": pa.int64()}), {}), batches(*sizes)) == 0
-    assert len(table.read_sessions(path)) == 0
+    assert write_batches(path, with_roles(pa.schema({"n": pa.int64()}), {}), batches(*sizes)) == 0
+    assert len(read_sessions(path)) == 0
 
 
 def test_batches_that_fail_leave_the_earlier_table(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_text("old")
 
-    def broken():
+    def broken() -> Iterator[pa.RecordBatch]:
         yield from batches(3)
         raise ValueError
 
     with pytest.raises(ValueError):
-        table.write_batches(path, table.with_roles(pa.schema({"n": pa.int64()}), {}), broken())
-    assert found(path) == ("file", "old")
+        write_batches(path, with_roles(pa.schema({"n": pa.int64()}), {}), broken())
+    assert content_of(path) == ("file", "old")
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_csv_has_six_decimals_no_index_and_the_same_line_ends_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_csv(path, pd.DataFrame({"n": [1, 2], "x": [1 / 3, None], "text": ["a", "ü"]}, index=[7, 8]))
+    assert path.read_bytes() == "n,x,text\n1,0.333333,a\n2,,ü\n".encode()
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_a_scratch_folder_starts_empty_and_is_removed_however_the_block_ends(
+    tmp_path: Path, error: type[BaseException] | None
+) -> None:
+    output = tmp_path / "rows.parquet"
+    scratch_path(output).mkdir()
+    (scratch_path(output) / "of a killed process").touch()
+    try:
+        with scratch_folder(output) as folder:
+            assert folder == scratch_path(output) and not [*folder.iterdir()]
+            (folder / "part").touch()
+            if error:
+                raise error
+    except (ValueError, KeyboardInterrupt) as raised:
+        assert type(raised) is error
+    assert not [*tmp_path.iterdir()]

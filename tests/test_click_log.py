@@ -1,22 +1,24 @@
-"""The simulated shop keeps its promises: exact counts, the same bytes, sessions like those of a shop."""
+"""The simulated click log has exact counts, the same bytes each time, and sessions like those of a shop."""
 
-from __future__ import annotations
-
+import math
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 from helpers import RunStage, WriteParams
 
+from stages import simulate
 from stages.lib.common.params import Simulate
-from stages.lib.simulation import click_log as shop_module
-from stages.lib.simulation.click_log import blocks, simulate
+from stages.lib.simulation.click_log import simulate_blocks, simulate_log
+
+Connection = duckdb.DuckDBPyConnection
 
 SESSIONS, PURCHASES = 51_349, 4_112
 
-# One row a session, told from the log alone: its third view, its first purchase
+# One row per session, from the log alone
 SESSION = """
     with numbered as (
         select *, count(*) filter (event = 'view') over (partition by session order by time) as views_so_far
@@ -33,42 +35,43 @@ SESSION = """
 SCORED = f"select * from ({SESSION}) where third is not null and (bought is null or bought > third)"
 
 
-def settings(sessions: int, purchases: int, **others: object) -> Simulate:
-    return Simulate(
-        **{"sessions": sessions, "purchases": purchases, "start": date(2015, 1, 1), "days": 365, "signal": 1.0} | others
-    )
+def settings(sessions: int, purchases: int, **changes: Any) -> Simulate:
+    defaults: dict[str, Any] = {"start": date(2015, 1, 1), "days": 365, "signal": 1.0}
+    return Simulate(sessions=sessions, purchases=purchases, **defaults | changes)
 
 
-def database(log: pa.Table) -> duckdb.DuckDBPyConnection:
+def database(log: pa.Table) -> Connection:
     connection = duckdb.connect()
     connection.register("arrow", log)
     connection.execute("create table log as select row_number() over () as row, * from arrow")
     return connection
 
 
-def row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple:
-    return connection.sql(query).fetchone()
+def row(connection: Connection, query: str) -> tuple[Any, ...]:
+    result = connection.sql(query).fetchone()
+    assert result is not None
+    return result
 
 
 @pytest.fixture(scope="module")
 def log() -> pa.Table:
-    return simulate(settings(SESSIONS, PURCHASES), seed=1)
+    return simulate_log(settings(SESSIONS, PURCHASES), seed=1)
 
 
 @pytest.fixture(scope="module")
-def shop(log: pa.Table) -> duckdb.DuckDBPyConnection:
+def shop(log: pa.Table) -> Connection:
     connection = database(log)
     connection.execute(f"create table session as {SESSION}")
     connection.execute(f"create table scored as {SCORED}")
     return connection
 
 
-def test_counts_are_exact(shop) -> None:
+def test_counts_are_exact(shop: Connection) -> None:
     assert row(shop, "select count(*), count(bought) from scored") == (SESSIONS, PURCHASES)
 
 
 @pytest.mark.parametrize(
-    ("sessions", "purchases", "others"),
+    ("sessions", "purchases", "changes"),
     [
         (2000, 160, {}),
         (500, 40, {}),
@@ -79,14 +82,14 @@ def test_counts_are_exact(shop) -> None:
         (500, 40, {"signal": 0.0}),
     ],
 )
-def test_counts_are_exact_in_small_logs(sessions, purchases, others) -> None:
-    log = simulate(settings(sessions, purchases, **others), seed=3)
+def test_counts_are_exact_in_small_logs(sessions: int, purchases: int, changes: dict[str, Any]) -> None:
+    log = simulate_log(settings(sessions, purchases, **changes), seed=3)
     assert row(database(log), f"select count(*), count(bought) from ({SCORED})") == (sessions, purchases)
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     def content(seed: int) -> bytes:
-        log = simulate(settings(500, 40), seed)
+        log = simulate_log(settings(500, 40), seed)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, log.schema) as writer:
             writer.write_table(log)
@@ -97,29 +100,30 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize(("sessions", "purchases"), [(1000, 80), (1001, 3), (50, 49)])
-def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions, purchases) -> None:
-    logs = list(blocks(settings(sessions, purchases), seed=3, size=300))
+def test_counts_are_exact_over_blocks_which_share_no_visitor(sessions: int, purchases: int) -> None:
+    logs = list(simulate_blocks(settings(sessions, purchases), seed=3, block_sessions=300))
     together = database(pa.concat_tables(logs))
-    assert len(logs) == -(-sessions // 300)
+    assert len(logs) == math.ceil(sessions / 300)
     assert row(together, f"select count(*), count(bought) from ({SCORED})") == (sessions, purchases)
     assert row(together, "select count(distinct visitor) from log")[0] == sum(
         row(database(log), "select count(distinct visitor) from log")[0] for log in logs
     )
     # A session would hold two visitors if blocks shared it.
-    assert row(together, "select max(n) from (select count(distinct visitor) n from log group by session)") == (1,)
+    visitors_of_a_session = "select count(distinct visitor) n from log group by session"
+    assert row(together, f"select max(n) from ({visitors_of_a_session})") == (1,)
 
 
-def test_blocks_differ_and_a_log_of_one_is_as_it_was() -> None:
-    first, second = blocks(settings(600, 40), seed=3, size=300)
+def test_blocks_differ_and_a_log_of_one_block_is_the_whole_log() -> None:
+    first, second = simulate_blocks(settings(600, 40), seed=3, block_sessions=300)
     assert first["page"].to_pylist() != second["page"].to_pylist()
-    (only,) = blocks(settings(300, 20), seed=3, size=300)
-    assert only.equals(simulate(settings(300, 20), seed=3))
+    (only,) = simulate_blocks(settings(300, 20), seed=3, block_sessions=300)
+    assert only.equals(simulate_log(settings(300, 20), seed=3))
 
 
-def test_a_large_log_is_a_folder_of_parts(
+def test_a_large_log_is_a_folder_of_files(
     run_stage: RunStage, write_params: WriteParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shop_module, "BLOCK", 300)
+    monkeypatch.setattr(simulate, "BLOCK_SESSIONS", 300)
     write_params(**{"simulate.sessions": 300, "simulate.purchases": 20})
     assert run_stage("simulate", "clicks.parquet").code == 0
     assert Path("clicks.parquet").is_file()
@@ -131,10 +135,10 @@ def test_a_large_log_is_a_folder_of_parts(
     ]
 
 
-def test_columns(log, shop) -> None:
+def test_columns_have_values_where_they_apply_and_make_sense(log: pa.Table, shop: Connection) -> None:
     assert log.schema.field("time").type == pa.timestamp("ms")
     assert {name for name in log.column_names if log[name].null_count} == {"price", "quantity"}
-    for wrong in (
+    for mistake in (
         "(quantity is null) = (event in ('add', 'remove', 'purchase'))",
         "(price is null) = (quantity is not null or (event = 'view' and page_type = 'product'))",
         "price <> round(price, 2) or price <= 0 or quantity < 1",
@@ -142,10 +146,10 @@ def test_columns(log, shop) -> None:
         "window_width > screen_width or window_height >= screen_height",
         "tab_visible not in (0, 1) or major_city not in (0, 1)",
     ):
-        assert row(shop, f"select count(*) from log where {wrong}") == (0,), wrong
+        assert row(shop, f"select count(*) from log where {mistake}") == (0,), mistake
 
 
-def test_the_order_is_total(shop) -> None:
+def test_no_two_events_of_a_session_have_the_same_time_and_the_log_is_sorted(shop: Connection) -> None:
     assert row(
         shop,
         """
@@ -157,7 +161,7 @@ def test_the_order_is_total(shop) -> None:
     assert row(shop, "select count(*) - count(distinct (session, time)) from log") == (0,)
 
 
-def test_events_belong_to_the_page_viewed_last(shop) -> None:
+def test_an_event_is_on_the_page_that_was_viewed_last(shop: Connection) -> None:
     assert row(
         shop,
         """
@@ -170,13 +174,13 @@ def test_events_belong_to_the_page_viewed_last(shop) -> None:
 
 
 @pytest.mark.parametrize(("column", "levels"), [("page_type", 12), ("browser", 13), ("operating_system", 11)])
-def test_every_level_is_frequent(shop, column, levels) -> None:
+def test_every_category_is_frequent(shop: Connection, column: str, levels: int) -> None:
     shares = shop.sql(f"select count(*) / {SESSIONS} from scored group by {column}").fetchall()
     assert len(shares) == levels
     assert min(shares)[0] >= 0.003
 
 
-def test_buyers_pass_the_checkout_after_the_third_view(shop) -> None:
+def test_buyers_pass_the_checkout_after_the_third_view(shop: Connection) -> None:
     assert row(
         shop,
         """
@@ -186,12 +190,12 @@ def test_buyers_pass_the_checkout_after_the_third_view(shop) -> None:
     assert row(shop, "select count(*) from scored where bought is not null and adds = 0") == (0,)
 
 
-def test_some_reorder_before_the_third_view(shop) -> None:
+def test_some_visitors_reorder_before_the_third_view(shop: Connection) -> None:
     (reorders,) = row(shop, "select count(bought) from session where views < 3 or bought < third")
     assert reorders > 50
 
 
-def test_visits_are_like_those_of_a_shop(shop) -> None:
+def test_visits_are_like_those_of_a_shop(shop: Connection) -> None:
     (bounces,) = row(shop, "select avg((views = 1)::int) from session")
     assert 0.33 < bounces < 0.42
     (returning,) = row(
@@ -208,6 +212,6 @@ def test_visits_are_like_those_of_a_shop(shop) -> None:
     assert 330 < days < 365
 
 
-def test_intent_shows_before_the_third_view(shop) -> None:
+def test_the_third_page_tells_buyers_from_others(shop: Connection) -> None:
     rates = dict(shop.sql("select page_type, count(bought) / count(*) from scored group by 1").fetchall())
     assert rates["cart"] > 1.5 * rates["home"]

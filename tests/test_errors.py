@@ -1,0 +1,55 @@
+"""What goes wrong with a file becomes one line that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.lib.common.errors import InputError, file_errors, first_line
+
+
+class LibraryError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "a.parquet: no such file; run the split stage"),
+        (
+            PermissionError(13, "Permission denied"),
+            "a.parquet: not a parquet file: [Errno 13] Permission denied",
+        ),
+        (ValueError("\n  bad magic\nbytes\n"), "a.parquet: not a parquet file: bad magic"),
+        (
+            UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+            "a.parquet: not a parquet file: 'utf-8' codec",
+        ),
+        (LibraryError(), "a.parquet: not a parquet file: LibraryError"),
+    ],
+)
+def test_what_goes_wrong_while_a_file_is_read_is_one_line_that_names_the_file(error: Exception, message: str) -> None:
+    with (
+        pytest.raises(InputError) as raised,
+        file_errors(Path("a.parquet"), "a parquet file", "run the split stage", errors=(LibraryError,)),
+    ):
+        raise error
+    assert str(raised.value).startswith(message)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_missing_file_without_a_hint_is_named_alone() -> None:
+    with pytest.raises(InputError, match=r"^a\.csv: no such file$"), file_errors(Path("a.csv"), "a csv file"):
+        Path("a.csv").read_text()
+
+
+def test_other_errors_pass_through_unchanged() -> None:
+    with pytest.raises(KeyError), file_errors(Path("a.csv"), "a csv file"):
+        raise KeyError("a bug, no broken file")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("one\ntwo"), "one"), (ValueError("\n \n two \n"), "two"), (ValueError(), "ValueError")],
+)
+def test_the_first_line_of_an_error_is_the_first_that_is_not_empty_or_its_name(error: Exception, line: str) -> None:
+    assert first_line(error) == line
