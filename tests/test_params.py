@@ -1,76 +1,84 @@
-"""params.yaml is checked as a whole, and what is wrong in it is said in one line."""
+"""params.yaml is checked as a whole, and a mistake in it is an error of one line."""
 
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from dvc.utils.serialize import modify_yaml
 from helpers import REMOVED, ROOT, RunStage, WriteParams
 
+from benchmarks.tools import params_with
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import ModelConfig, Split, load
+from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.params_file import RENAMED
 
-SECTIONS = ("seed", "simulate", "prepare", "split", "train_base", "grid_search", "smote_train")
+PARAMS = Path("params.yaml")
 
 
-def refusal() -> str:
-    with pytest.raises(InputError) as refused:
-        load("seed")
-    text = str(refused.value)
+def load_error() -> str:
+    """The one line in which the params.yaml of the working folder is refused."""
+    with pytest.raises(InputError) as raised:
+        Params.load()
+    text = str(raised.value)
     assert len(text.splitlines()) == 1
     return text
 
 
 def test_the_committed_params_load() -> None:
-    loaded = SimpleNamespace(**dict(zip(SECTIONS, load(*SECTIONS, path=ROOT / "params.yaml"), strict=True)))
-    assert loaded.seed == 42
-    assert loaded.simulate.start == date(2015, 1, 1)
-    assert loaded.train_base.training.learning_rate == 5e-5
-    assert "" in loaded.prepare.na_values
+    params = Params.load(ROOT / "params.yaml")
+    assert params.seed == 42
+    assert params.simulate.start == date(2015, 1, 1)
+    assert params.train_base.training.learning_rate == 5e-5
+    assert "" in params.prepare.na_values
 
 
-def test_sections_come_in_the_order_asked_for(write_params: WriteParams) -> None:
-    write_params(**{"split.test_size": 0.3})
-    seed, split = load("seed", "split")
-    assert (seed, split.test_size) == (42, 0.3)
-    assert [type(part) for part in load("split", "seed")] == [Split, int]
+def test_params_are_read_from_the_working_folder_by_default(write_params: WriteParams) -> None:
+    write_params(**{"split.test_size": 0.3, "seed": 7})
+    params = Params.load()
+    assert (params.seed, params.split.test_size) == (7, 0.3)
 
 
-def test_a_whole_number_will_do_for_a_number(write_params: WriteParams) -> None:
+def test_an_integer_is_accepted_as_a_number(write_params: WriteParams) -> None:
     write_params(**{"train_base.network.l2": 0})
-    assert load("train_base")[0].network.l2 == 0
+    assert Params.load().train_base.network.l2 == 0
 
 
 @pytest.mark.parametrize("start", ["2016-02-29", date(2016, 2, 29)], ids=["in quotes", "without"])
-def test_a_day_may_stand_in_quotes_or_not(write_params: WriteParams, start) -> None:
+def test_a_date_may_be_in_quotes_or_not(write_params: WriteParams, start: str | date) -> None:
     write_params(**{"simulate.start": start})
-    assert load("simulate")[0].start == date(2016, 2, 29)
+    assert Params.load().simulate.start == date(2016, 2, 29)
 
 
-@pytest.mark.parametrize(("written", "size"), [(None, None), ("1GB", 10**9), ("1.5 GiB", 3 * 2**29), (10**9, 10**9)])
-def test_a_limit_of_memory_is_a_size_or_null(write_params: WriteParams, written, size) -> None:
-    write_params(**{"runtime.memory_limit": written})
-    assert load("prepare")[0].memory_limit == size
+@pytest.mark.parametrize(("value", "size"), [(None, None), ("1GB", 10**9), ("1.5 GiB", 3 * 2**29), (10**9, 10**9)])
+def test_a_memory_limit_is_a_size_or_null(write_params: WriteParams, value: str | int | None, size: int | None) -> None:
+    write_params(**{"runtime.memory_limit": value})
+    assert Params.load().runtime.memory_limit == size
 
 
-def test_sections_can_not_be_changed() -> None:
-    (split,) = load("split", path=ROOT / "params.yaml")
+def test_sections_are_immutable() -> None:
+    split = Params.load(ROOT / "params.yaml").split
     with pytest.raises(ValueError, match="frozen"):
-        split.strategy = "time"
+        split.strategy = "temporal"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("base", "expected"), [("train_base", [80, 40, 10]), ("train_strong", [128, 64])])
+def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base: str, expected: list[int]) -> None:
+    write_params(**{"grid_search.base": base})
+    assert Params.load().grid_base.network.layers == expected
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "says"),
+    ("key", "value", "message"),
     [
         # unknown and missing keys
         ("splits", {}, "splits: unknown key"),
-        ("split.shre", 0.2, "split.shre: unknown key"),
+        ("split.test_sze", 0.2, "split.test_sze: unknown key"),
         ("prepare.csv.quote", "'", "prepare.csv.quote: unknown key"),
         ("split", REMOVED, "split: missing"),
         ("seed", REMOVED, "seed: missing"),
         ("train_base.training.epochs", REMOVED, "train_base.training.epochs: missing"),
-        # sections that are none
+        # values in place of sections
         ("prepare", None, "prepare: expected a section"),
         ("prepare.keys", "session", "prepare.keys: expected a section"),
         ("train_base.network", [80, 40], "train_base.network: expected a section"),
@@ -138,8 +146,8 @@ def test_sections_can_not_be_changed() -> None:
         ("grid_search.grid", {}, "grid_search.grid: Dictionary should have at least 1 item"),
         ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: List should have at least 1 item"),
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
-        # no such choice
-        ("split.strategy", "date", "split.strategy: expected 'target', 'visitor' or 'time', got 'date'"),
+        # unknown choices
+        ("split.strategy", "date", "split.strategy: expected 'stratified', 'grouped' or 'temporal', got 'date'"),
         (
             "runtime.backend",
             "127.0.0.1:8786",
@@ -148,7 +156,7 @@ def test_sections_can_not_be_changed() -> None:
         (
             "runtime.engine",
             "spark",
-            "runtime.engine: expected an address as Ibis takes it, such as duckdb:// or pyspark://, got 'spark'",
+            "runtime.engine: expected a URL that Ibis connects to, such as duckdb:// or pyspark://, got 'spark'",
         ),
         ("runtime.memory_limit", "much", "runtime.memory_limit: expected a size such as 1GB, or null, got 'much'"),
         ("runtime.memory_limit", True, "runtime.memory_limit: expected a size such as 1GB, or null, got True"),
@@ -157,44 +165,75 @@ def test_sections_can_not_be_changed() -> None:
         ("prepare.csv.encoding", "cp1252", "prepare.csv.encoding: expected 'utf-8'"),
         ("prepare.csv.delimiter", "", "prepare.csv.delimiter: expected auto or one character, got ''"),
         ("prepare.csv.delimiter", ";;", "prepare.csv.delimiter: expected auto or one character, got ';;'"),
-        # keys that do not go together
+        # keys that contradict each other
         ("simulate.purchases", 51349, "simulate: purchases must be fewer than sessions"),
-        ("train_base.training.patience", 3, "train_base: training.patience needs a validation_share above 0"),
-        # a line break in a value is no line break in the message
-        ("split.strategy", "target\nor time", "split.strategy: expected"),
+        ("train_base.training.patience", 3, "train_base: training.patience needs a validation_split above 0"),
+        # a line break in a value, which is none in the message
+        ("split.strategy", "grouped\nor temporal", "split.strategy: expected"),
     ],
 )
-def test_what_does_not_fit_is_named_in_one_line(write_params: WriteParams, key, value, says: str) -> None:
+def test_a_mistake_is_named_in_one_line(write_params: WriteParams, key: str, value: Any, message: str) -> None:
     write_params(**{key: value})
-    text = refusal()
+    text = load_error()
     assert text.startswith("params.yaml: ")
-    assert says in text
+    assert message in text
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_key_of_an_earlier_version_is_an_error_that_names_the_new_one(
+    old: str, write_params: WriteParams, run_stage: RunStage
+) -> None:
+    write_params(**{"evaluate": {"repeats": 1}} if old == "evaluate.repeats" else {old: 1})
+    message = f"params.yaml: {old}: renamed to {RENAMED[old]}"
+    assert load_error() == message
+    assert run_stage("simulate", "clicks.parquet").error == f"simulate: {message}"
+
+
+@pytest.mark.parametrize("new", RENAMED.values())
+def test_the_new_name_of_a_renamed_key_is_a_key(new: str) -> None:
+    name = new.split(" ")[0].removeprefix("grid_search.grid.")
+    if "." in name:
+        *sections, key = name.split(".")
+        section = params_with({})
+        for part in sections:
+            section = section[part]
+        assert key in section
+    else:  # of a grid point
+        with pytest.raises(ValueError, match=rf"unknown key; known are .*\b{name}\b"):
+            Params.load(ROOT / "params.yaml").train_base.with_point({"": None})
+
+
+def test_an_earlier_version_of_the_whole_file_is_an_error_that_names_the_first_renamed_key(
+    write_params: WriteParams,
+) -> None:
+    split = {"by": "visitor", "test_share": 0.2, "leak_limit": 0.75}
+    write_params(**{"runtime": REMOVED, "split": split, "smote_train.neighbours": 5})
+    assert load_error() == f"params.yaml: split.by: renamed to {RENAMED['split.by']}"
 
 
 def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params: WriteParams) -> None:
-    """In YAML 1.2; to 1.1, 1e-05, which `dvc exp run --set-param` writes for 0.00001, is text, and no is false."""
-    write_params(**{"prepare.positive_class": None})
-    path = Path("params.yaml")
-    with modify_yaml(path) as document:
+    """YAML 1.2: in YAML 1.1, 1e-05, which `dvc exp run --set-param` writes for 0.00001, is text, and no is false."""
+    write_params()
+    with modify_yaml(PARAMS) as document:
         document["train_base"]["training"]["learning_rate"] = 0.00001
-        document["prepare"]["positive"] = "no"
-    assert "learning_rate: 1e-05" in path.read_text() and "positive: no\n" in path.read_text()
-    base, prepare = load("train_base", "prepare")
-    assert base.training.learning_rate == 0.00001 and prepare.positive_class == "no"
+        document["prepare"]["positive_class"] = "no"
+    assert "learning_rate: 1e-05" in PARAMS.read_text() and "positive_class: no\n" in PARAMS.read_text()
+    params = Params.load()
+    assert params.train_base.training.learning_rate == 0.00001 and params.prepare.positive_class == "no"
 
 
-def test_a_key_that_stands_twice_is_refused(project) -> None:
-    Path("params.yaml").write_text((ROOT / "params.yaml").read_text() + "\nseed: 43\n")
-    assert "found duplicate key" in refusal()
+def test_a_duplicate_key_is_an_error(project: Path) -> None:
+    PARAMS.write_text((ROOT / "params.yaml").read_text() + "\nseed: 43\n")
+    assert "found duplicate key" in load_error()
 
 
-def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write_params: WriteParams) -> None:
-    write_params(**{"split.test_size": REMOVED, "split.testshare": 0.2})
-    assert refusal() == "params.yaml: split.testshare: unknown key"
+def test_an_unknown_key_is_named_before_the_missing_one_that_it_stands_for(write_params: WriteParams) -> None:
+    write_params(**{"split.test_size": REMOVED, "split.testsize": 0.2})
+    assert load_error() == "params.yaml: split.testsize: unknown key"
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "the file: expected a section of keys"),
         (b"# nothing yet\n", "the file: expected a section of keys"),
@@ -205,48 +244,48 @@ def test_an_unknown_key_is_named_before_the_missing_one_it_was_meant_to_be(write
         (b"seed: \xff\n", "not readable"),
     ],
 )
-def test_a_file_that_holds_no_params_is_refused(project, content, says: str) -> None:
-    Path("params.yaml").write_bytes(content)
-    assert refusal().startswith(f"params.yaml: {says}")
+def test_a_file_without_params_is_an_error(project: Path, content: bytes, message: str) -> None:
+    PARAMS.write_bytes(content)
+    assert load_error().startswith(f"params.yaml: {message}")
 
 
-def test_no_file_is_refused(project) -> None:
-    assert refusal() == "params.yaml: no such file"
+def test_a_missing_file_is_an_error(project: Path) -> None:
+    assert load_error() == "params.yaml: no such file"
 
 
-def test_a_folder_is_refused(project) -> None:
-    Path("params.yaml").mkdir()
-    assert refusal().startswith("params.yaml: not readable")
+def test_a_folder_is_an_error(project: Path) -> None:
+    PARAMS.mkdir()
+    assert load_error().startswith("params.yaml: not readable")
 
 
-@pytest.mark.parametrize("stage", ["simulate", "prepare", "split"])
-def test_every_stage_checks_the_whole_file_first(run_stage: RunStage, write_params: WriteParams, stage) -> None:
+@pytest.mark.parametrize(("stage", "n_paths"), [("simulate", 1), ("prepare", 2), ("split", 5)])
+def test_every_stage_checks_the_whole_file_first(
+    run_stage: RunStage, write_params: WriteParams, stage: str, n_paths: int
+) -> None:
     write_params(**{"smote_train.k_neighbors": 0})
-    ran = run_stage(stage, *["nowhere"] * {"simulate": 1, "prepare": 2, "split": 6}[stage])
+    ran = run_stage(stage, *["nowhere"] * n_paths)
     assert ran.error.startswith(f"{stage}: params.yaml: smote_train.k_neighbors: expected greater")
 
 
 @pytest.fixture
 def base() -> ModelConfig:
-    return load("train_base", path=ROOT / "params.yaml")[0]
+    return Params.load(ROOT / "params.yaml").train_base
 
 
-def test_a_grid_point_changes_network_and_training(base) -> None:
-    settings = base.with_point({"layers": [8], "learning_rate": 0.5})
-    assert settings.network == base.network.model_copy(update={"layers": [8]})
-    assert settings.training == base.training.model_copy(update={"learning_rate": 0.5})
+def test_a_grid_point_changes_encoding_network_and_training(base: ModelConfig) -> None:
+    config = base.with_point({"bins": 8, "layers": [8], "learning_rate": 0.5})
+    assert config.encoding == base.encoding.model_copy(update={"bins": 8})
+    assert config.network == base.network.model_copy(update={"layers": [8]})
+    assert config.training == base.training.model_copy(update={"learning_rate": 0.5})
     assert base.training.learning_rate == 5e-5
 
 
 @pytest.mark.parametrize(
-    ("point", "says"),
+    ("point", "message"),
     [
-        ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are numbers, bins"),
-        ({"validation_split": 0.1}, "grid.validation_share: unknown key"),
-        (
-            {"learning_rate": "0.00005"},
-            "training.learning_rate: expected a valid number, got '0.00005'",
-        ),
+        ({"learning_rates": 0.1}, "grid.learning_rates: unknown key; known are scaling, bins"),
+        ({"validation_split": 0.1}, "grid.validation_split: unknown key"),
+        ({"learning_rate": "0.00005"}, "training.learning_rate: expected a valid number, got '0.00005'"),
         ({"learning_rate": 0}, "training.learning_rate: expected greater than 0"),
         ({"batch_size": 2.5}, "training.batch_size: expected a valid integer"),
         ({"batch_size": True}, "training.batch_size: expected a valid integer"),
@@ -254,25 +293,27 @@ def test_a_grid_point_changes_network_and_training(base) -> None:
         ({"class_weight": "even"}, "training.class_weight: expected 'none' or 'balanced'"),
     ],
 )
-def test_a_grid_that_does_not_fit_is_refused(write_params: WriteParams, point, says: str) -> None:
+def test_a_mistake_in_a_grid_is_named_in_one_line(
+    write_params: WriteParams, point: dict[str, Any], message: str
+) -> None:
     write_params(**{"grid_search.grid": {name: [value] for name, value in point.items()}})
-    assert refusal().startswith("params.yaml: grid_search.grid")
-    assert says in refusal()
+    assert load_error().startswith("params.yaml: grid_search.grid")
+    assert message in load_error()
 
 
-def test_a_value_that_stands_twice_in_a_grid_is_refused(write_params: WriteParams) -> None:
+def test_a_value_that_a_grid_lists_twice_is_an_error(write_params: WriteParams) -> None:
     write_params(**{"grid_search.grid": {"batch_size": [24, 48, 24]}})
-    assert refusal() == "params.yaml: grid_search.grid.batch_size: 24 stands there twice"
+    assert load_error() == "params.yaml: grid_search.grid.batch_size: 24 is listed twice"
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"grid_search.folds": 1}, "grid_search.folds: expected 2 or more, or 0 for none, got 1"),
         ({"validation.folds": 1}, "validation.folds: expected 2 or more, or 0 for none, got 1"),
-        ({"validation.folds": 0, "validation.calibration": "sigmoid"}, "validation: recalibrate needs folds"),
+        ({"validation.folds": 0, "validation.calibration": "sigmoid"}, "validation: calibration needs folds"),
     ],
 )
-def test_folds_that_cannot_be(write_params: WriteParams, changes, says: str) -> None:
+def test_impossible_folds_are_an_error(write_params: WriteParams, changes: dict[str, Any], message: str) -> None:
     write_params(**changes)
-    assert refusal() == f"params.yaml: {says}"
+    assert load_error() == f"params.yaml: {message}"
