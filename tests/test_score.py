@@ -11,7 +11,7 @@ import pytest
 from helpers import ROOT, sessions_frame
 from project import Project
 
-from benchmarks import score as benchmark
+from benchmarks import scoring_throughput as benchmark
 from stages import score
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.sessions import read_sessions
