@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.tools import ROOT
 
-INTERVAL = 0.05  # seconds between two looks at memory and disk
+INTERVAL = 0.05  # seconds between two samples of memory and disk
 MIB, GIB = 2**20, 2**30  # bytes
 
 
