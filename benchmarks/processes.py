@@ -42,6 +42,20 @@ class Measurement:
     output: str = ""
     phases: list[Phase] = field(default_factory=list)
 
+    def begin_phase(self, name: str) -> None:
+        """End the current phase, if any, and begin another."""
+        now = time.perf_counter()
+        if self.phases:
+            self.phases[-1].end = now
+        self.phases.append(Phase(name, start=now))
+
+    def add_sample(self, memory: int, memory_of_descendants: int, spilled: int) -> None:
+        """Raise the peaks to what is used at the moment."""
+        self.peak_memory = max(self.peak_memory, memory)
+        self.peak_spilled = max(self.peak_spilled, spilled)
+        if self.phases:
+            self.phases[-1].peak_memory = max(self.phases[-1].peak_memory, memory_of_descendants)
+
 
 def measure_module(module: str, *arguments: str | Path, folder: Path, scratch: Path | None = None) -> Measurement:
     """Measure `python -m module arguments`, run in `folder` with the code of this checkout.
@@ -82,10 +96,7 @@ def measure_command(
         for line in process.stdout:
             measurement.output += line
             if name := phase_of(line):
-                now = time.perf_counter()
-                if measurement.phases:
-                    measurement.phases[-1].end = now
-                measurement.phases.append(Phase(name, now))
+                measurement.begin_phase(name)
 
     with subprocess.Popen(
         command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -94,12 +105,8 @@ def measure_command(
         reader.start()
         while not _has_ended(process):
             of_command, of_descendants = _tree_memory(process.pid)
-            measurement.peak_memory = max(measurement.peak_memory, of_command + of_descendants)
-            if measurement.phases:
-                phase = measurement.phases[-1]
-                phase.peak_memory = max(phase.peak_memory, of_descendants)
-            if scratch:
-                measurement.peak_spilled = max(measurement.peak_spilled, _folder_size(scratch))
+            spilled = _folder_size(scratch) if scratch else 0
+            measurement.add_sample(of_command + of_descendants, of_descendants, spilled)
         end = time.perf_counter()
         reader.join()
     if process.returncode:
