@@ -115,7 +115,7 @@ def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [float("-inf")]}])
-def test_a_number_that_json_has_not_is_an_error_and_leaves_the_earlier_file(tmp_path: Path, value: Any) -> None:
+def test_nan_and_infinity_are_errors_in_json_and_leave_the_earlier_file(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
     with pytest.raises(ValueError, match="not JSON compliant"):
