@@ -116,7 +116,7 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
             "0.00005",
             "expected a valid number, got '0.00005'",
         ),
-        ("simulate.start", "soon", "simulate.start: Invalid isoformat string: 'soon'"),
+        ("simulate.start", "soon", "simulate.start: expected a date such as 2015-01-31, got 'soon'"),
         ("simulate.start", 2015, "simulate.start: expected a valid date, got 2015"),
         # out of range
         ("seed", -1, "seed: expected greater than or equal to 0, got -1"),
@@ -130,7 +130,7 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
             "train_base.training.learning_rate: expected a finite",
         ),
         ("train_base.network.dropout", 1, "train_base.network.dropout: expected less than 1"),
-        ("train_base.network.layers", [], "train_base.network.layers: List should have at least 1 item"),
+        ("train_base.network.layers", [], "train_base.network.layers: expected at least 1 entry"),
         (
             "train_base.network.layers",
             [80, 0],
@@ -143,8 +143,8 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ),
         ("smote_train.sampling_strategy", 1.5, "smote_train.sampling_strategy: expected less than or equal to 1"),
         ("prepare.clicks.score_at_view", 0, "prepare.clicks.score_at_view: expected greater than or equal to 1"),
-        ("grid_search.grid", {}, "grid_search.grid: Dictionary should have at least 1 item"),
-        ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: List should have at least 1 item"),
+        ("grid_search.grid", {}, "grid_search.grid: expected at least 1 entry"),
+        ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: expected at least 1 entry"),
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
         # unknown choices
         ("split.strategy", "date", "split.strategy: expected 'stratified', 'grouped' or 'temporal', got 'date'"),

@@ -46,7 +46,10 @@ def _parse_memory(value: Any) -> Any:
 
 
 def _parse_day(value: Any) -> Any:
-    return date.fromisoformat(value) if isinstance(value, str) else value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f"expected a date such as 2015-01-31, got {value!r}") from None
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

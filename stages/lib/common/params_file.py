@@ -42,11 +42,11 @@ RENAMED = {
     "grid_search.backend": "runtime.backend",
     "grid_search.recipe": "grid_search.base",
     "grid_search.validation_share": "grid_search.validation_split",
-    "grid_search.grid.numbers": "scaling",
-    "grid_search.grid.levels": "max_categories",
-    "grid_search.grid.rare_share": "min_frequency",
-    "grid_search.grid.members": "ensemble_size",
-    "grid_search.grid.class_weights": "class_weight",
+    "grid_search.grid.numbers": "grid_search.grid.scaling",
+    "grid_search.grid.levels": "grid_search.grid.max_categories",
+    "grid_search.grid.rare_share": "grid_search.grid.min_frequency",
+    "grid_search.grid.members": "grid_search.grid.ensemble_size",
+    "grid_search.grid.class_weights": "grid_search.grid.class_weight",
     "smote_train.ratio": "smote_train.sampling_strategy",
     "smote_train.neighbours": "smote_train.k_neighbors",
     "train_reference.logistic.c": "train_reference.logistic.C",
@@ -90,8 +90,10 @@ def describe(error: ErrorDetails) -> str:
         return f"{key}: unknown key"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]) if key == WHOLE_FILE else f"{key}: {error['ctx']['error']}"
-    if (error["type"].endswith("_type") and value is None) or error["type"] == "model_type":
-        return f"{key}: expected a section of keys or a value, got {value!r}"
+    if error["type"] == "model_type":
+        return f"{key}: expected a section of keys, got {value!r}"
+    if error["type"] == "too_short":
+        return f"{key}: expected at least {error['ctx']['min_length']} entry, got {value!r}"
     return f"{key}: {error['msg'].replace('Input should be', 'expected')}, got {value!r}"
 
 
