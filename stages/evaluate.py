@@ -1,71 +1,71 @@
-"""Score every model's predictions of the test part: the only stage that sees the test targets."""
+"""Score every model's predictions on the test set; the only stage that reads the test targets."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from stages.lib.common.cli import run
-from stages.lib.common.errors import InputError
-from stages.lib.common.files import atomic_write, write_json
+from stages.lib.common.errors import InputError, file_errors
+from stages.lib.common.files import write_csv, write_json
 from stages.lib.dataset.sessions import Sessions, read_sessions
-from stages.lib.evaluation import metrics as scores
+from stages.lib.evaluation.curves import tabulate_curves, tabulate_losses
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
+from stages.lib.evaluation.metrics import decision_metrics, describe_test_set, probability_metrics, round_floats
+from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
-NETWORKS = ("base", "grid", "smote", "strong")
-REFERENCES = ("logistic", "trees")
-COMPARED = [(name, "base") for name in (*NETWORKS[1:], *REFERENCES)]
-COMPARED += [("strong", name) for name in ("grid", *REFERENCES)]
-CURVES = (scores.roc, scores.precision_recall, scores.confusion, scores.reliability, scores.lift)
+DVC_METRICS = ("accuracy", "auc")  # few, since each is a column for each model in `dvc exp show`
 
 
 def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> None:
-    tested = read_sessions(test_targets)
-    targets = tested.column("target").to_numpy()
-    predicted = {name: read(predictions / f"{name}.parquet", tested) for name in (*NETWORKS, *REFERENCES)}
-    probabilities = {name: rows.column("probability").to_numpy() for name, rows in predicted.items()}
-    scalars, decisions = {"test": scores.test_part(targets)}, {}
-    for name, rows in predicted.items():
-        scalars[name] = scores.scores(targets, probabilities[name]) | spread(targets, rows)
-        decisions[name] = decided(targets, rows)
-        for curve in CURVES:
-            write_csv(metrics / curve.__name__ / f"{name}.csv", curve(targets, probabilities[name]))
-        low, auc, high = (scalars[name][figure] for figure in ("auc_low", "auc", "auc_high"))
-        print(f"{name}: AUC {auc:.4f} ({low:.4f} to {high:.4f})")
-    for name in NETWORKS:
-        write_csv(metrics / "loss" / f"{name}.csv", pd.read_csv(models / name / "history.csv"))
-    for one, other in COMPARED:
-        scalars[f"{one}_minus_{other}"] = compare_aucs(targets, probabilities[one], probabilities[other])
-    write_json(metrics / "decisions.json", scores.rounded(decisions))
-    write_json(metrics / "scores.json", scores.rounded(scalars))
+    test = read_sessions(test_targets)
+    targets = test.column("target").to_numpy()
+    rows = {model.name: read_predictions(predictions / f"{model.name}.parquet", test) for model in MODELS}
+    probabilities = {name: predicted.column("probability").to_numpy() for name, predicted in rows.items()}
+    scores = {name: round_floats(score(targets, predicted)) for name, predicted in rows.items()}
+    histories = {}
+    for model in MODELS:
+        if model.is_network:
+            folder = models / model.name
+            with file_errors(folder, "a trained model", "run the stage that trains it", (KeyError,)):
+                scores[model.name]["inputs"] = json.loads((folder / "training.json").read_bytes())["inputs"]
+                histories[model.name] = pd.read_csv(folder / "history.csv")
+    comparisons = [
+        {"model": name, "reference": reference} | compare_aucs(targets, probabilities[name], probabilities[reference])
+        for name, reference in COMPARISONS
+    ]
+    for name, figures in scores.items():
+        write_json(metrics / f"{name}.json", {key: figures[key] for key in DVC_METRICS})
+        print("{name}: AUC {auc:.4f} ({auc_ci_low:.4f} to {auc_ci_high:.4f})".format(name=name, **figures))
+    for name, table in (tabulate_curves(targets, probabilities) | {"loss": tabulate_losses(histories)}).items():
+        write_csv(metrics / f"{name}.csv", table)
+    evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons}
+    write_json(metrics / "evaluation.json", round_floats(evaluation))
 
 
-def read(path: Path, tested: Sessions) -> Sessions:
-    rows = read_sessions(path)
-    if not rows.keys.equals(tested.keys) or len(rows) != len(tested):
-        raise InputError(f"{path}: the rows are not those of the test part")
-    return rows
+def read_predictions(path: Path, test: Sessions) -> Sessions:
+    predictions = read_sessions(path)
+    if not predictions.keys.equals(test.keys) or len(predictions) != len(test):
+        raise InputError(f"{path}: its rows are not those of the test set")
+    return predictions
 
 
-def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
-    """Mean and standard deviation of the AUC over the seeds that the model was trained with, if there are several."""
-    repeats = rows.select("probability", "repeat").to_arrow()
-    if repeats.num_columns == 1:
-        return {}
-    aucs = [auc_with_interval(targets, column.to_numpy())["auc"] for column in repeats.columns]
-    return {"auc_seeds_mean": float(np.mean(aucs)), "auc_seeds_sd": float(np.std(aucs, ddof=1))}
+def score(targets: np.ndarray, predictions: Sessions) -> dict[str, Any]:
+    """The metrics of a model's probabilities and, under `decision`, of its decisions at its threshold.
 
-
-def decided(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
-    """What the decisions are worth that the model makes at its threshold, which test rows had no part in."""
-    probabilities, decision = rows.column("probability").to_numpy(), rows.column("decision").to_numpy()
-    threshold = rows.select("decision").table.schema[0].metadata[b"threshold"]
-    return {"threshold": float(threshold)} | scores.decisions(targets, probabilities, decision)
-
-
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    with atomic_write(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    A model trained with extra seeds also has the mean and the standard deviation of the AUC over all of them.
+    """
+    probabilities, decisions = (predictions.column(role).to_numpy() for role in ("probability", "decision"))
+    threshold = float(predictions.select("decision").table.schema[0].metadata[b"threshold"])
+    figures: dict[str, Any] = dict(probability_metrics(targets, probabilities))
+    by_seed = predictions.select("probability", "repeat").to_arrow()
+    if by_seed.num_columns > 1:
+        aucs = [auc_with_interval(targets, column.to_numpy())["auc"] for column in by_seed.columns]
+        figures |= {"auc_seeds_mean": np.mean(aucs), "auc_seeds_std": np.std(aucs, ddof=1)}
+    figures["decision"] = {"threshold": threshold, **decision_metrics(targets, probabilities, decisions)}
+    return figures
 
 
 if __name__ == "__main__":

@@ -1,105 +1,104 @@
-"""How sure an AUC is, and the difference of two: 95% intervals and p-values, by DeLong.
+"""Confidence intervals of an AUC and of the difference of two, by DeLong's method.
 
 DeLong, DeLong & Clarke-Pearson (1988), Comparing the areas under two or more correlated receiver operating
-characteristic curves, Biometrics 44; computed from midranks as Sun & Xu (2014), Fast implementation of DeLong's
-algorithm, IEEE Signal Processing Letters 21. They say what other test rows would do to the scores of these very models,
-not what other seeds or other training rows would, and take the rows as independent of each other.
+characteristic curves, Biometrics 44; computed from midranks as in Sun & Xu (2014), Fast implementation of DeLong's
+algorithm, IEEE Signal Processing Letters 21. The intervals cover how the scores of the trained models vary from one
+test set to another, not how models vary with their seed or training set, and assume that rows are independent.
 """
 
 import numpy as np
 from scipy.stats import norm, rankdata
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 
 
-def auc_with_interval(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """`auc`, and the ends of its interval `auc_low` and `auc_high`, for arrays of shape (rows,).
+def auc_with_interval(targets: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """The AUC of a model and its 95% confidence interval.
 
-    Where every purchase stands above all other rows, or below them, the estimated variance is 0, however few they are.
-    The interval is then that of Clopper & Pearson (1934) for the independent pairs of a purchase and another row.
-    Raises ValueError without rows of both targets.
+    If all purchases score higher than all other rows, or lower, the estimated variance is 0, however few the rows. The
+    interval is then that of Clopper & Pearson (1934) for as many independent pairs of a purchase and another row.
+
+    Args:
+        targets: 0 or 1, of shape (rows,).
+        scores: probabilities, or anything else that ranks the rows, of shape (rows,).
+
+    Returns:
+        `auc`, `auc_ci_low` and `auc_ci_high`, all between 0 and 1.
+
+    Raises:
+        ValueError: if the rows are all of one class.
     """
-    beaten, beating = _placements(targets, probabilities)
-    area = float(beaten.sum() / (len(beaten) * len(beating)))
-    pairs = min(len(beaten), len(beating))
-    # What the interval would reach if none of so many pairs were in the wrong order.
-    least = ((1 - LEVEL) / 2) ** (1 / pairs)
-    if area in (0, 1):
-        low, high = (least, 1.0) if area else (0.0, 1 - least)
+    by_positive, by_negative = _placements(targets, scores)
+    auc = float(by_positive.sum() / (len(by_positive) * len(by_negative)))
+    pairs = min(len(by_positive), len(by_negative))
+    if auc in (0, 1):
+        # The lower end if all of so many independent pairs are in the right order.
+        lowest = ((1 - CONFIDENCE) / 2) ** (1 / pairs)
+        low, high = (lowest, 1.0) if auc else (0.0, 1 - lowest)
     elif pairs == 1:
         low, high = 0.0, 1.0
     else:
-        margin = norm.isf((1 - LEVEL) / 2) * np.sqrt(_variance(beaten, beating))
-        low, high = max(0.0, area - margin), min(1.0, area + margin)
-    return {"auc": area, "auc_low": float(low), "auc_high": float(high)}
+        margin = norm.isf((1 - CONFIDENCE) / 2) * np.sqrt(_variance(by_positive, by_negative))
+        low, high = max(0.0, auc - margin), min(1.0, auc + margin)
+    return {"auc": auc, "auc_ci_low": float(low), "auc_ci_high": float(high)}
 
 
-def compare_aucs(targets: np.ndarray, probabilities: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """AUC of `probabilities` minus AUC of `other`, on the same rows: `difference`, `low`, `high` and `p_value`.
+def compare_aucs(targets: np.ndarray, scores: np.ndarray, reference_scores: np.ndarray) -> dict[str, float]:
+    """The difference of two models' AUC on the same rows, its 95% confidence interval and its p-value.
 
-    The p-value is that of both AUC being equal, two-sided. Models that put the rows in the same order do not differ:
-    by 0, from 0 to 0, p 1. Where the estimated variance is 0 and the difference is not, or one class has a single row,
-    the interval spans those of both models, and the p-value is that of a sign test on independent pairs.
-    Raises ValueError without rows of both targets.
+    Models that rank the rows alike do not differ: the difference is 0, from 0 to 0, with a p-value of 1. If the
+    estimated variance is 0 otherwise, or one class has a single row, the interval spans those of the two models, and
+    the p-value is that of a sign test on independent pairs.
+
+    Args:
+        targets: 0 or 1, of shape (rows,).
+        scores: of the model, of shape (rows,).
+        reference_scores: of the model that it is compared to, of shape (rows,).
+
+    Returns:
+        `difference` (the AUC of the model minus that of the reference), `ci_low`, `ci_high`, and `p_value`, two-sided,
+        of both AUC being equal.
+
+    Raises:
+        ValueError: if the rows are all of one class.
     """
-    (beaten, beating), (other_beaten, other_beating) = _placements(targets, probabilities), _placements(targets, other)
-    by_purchase, by_other = beaten - other_beaten, beating - other_beating
-    pairs = min(len(by_purchase), len(by_other))
-    change = float(by_purchase.sum() / (len(by_purchase) * len(by_other)))
-    variance = _variance(by_purchase, by_other) if pairs > 1 else 0.0
-    if not by_purchase.any() and not by_other.any():
+    of_model, of_reference = _placements(targets, scores), _placements(targets, reference_scores)
+    by_positive, by_negative = of_model[0] - of_reference[0], of_model[1] - of_reference[1]
+    pairs = min(len(by_positive), len(by_negative))
+    difference = float(by_positive.sum() / (len(by_positive) * len(by_negative)))
+    variance = _variance(by_positive, by_negative) if pairs > 1 else 0.0
+    if not by_positive.any() and not by_negative.any():
         low, high, p_value = 0.0, 0.0, 1.0
     elif not variance:
-        one, two = auc_with_interval(targets, probabilities), auc_with_interval(targets, other)
-        low, high = one["auc_low"] - two["auc_high"], one["auc_high"] - two["auc_low"]
+        model, reference = auc_with_interval(targets, scores), auc_with_interval(targets, reference_scores)
+        low = model["auc_ci_low"] - reference["auc_ci_high"]
+        high = model["auc_ci_high"] - reference["auc_ci_low"]
         p_value = 2 * 0.5**pairs
     else:
-        margin = norm.isf((1 - LEVEL) / 2) * np.sqrt(variance)
-        low, high = max(-1.0, change - margin), min(1.0, change + margin)
-        p_value = 2 * norm.sf(abs(change) / np.sqrt(variance))
-    return {"difference": change, "low": float(low), "high": float(high), "p_value": float(p_value)}
+        margin = norm.isf((1 - CONFIDENCE) / 2) * np.sqrt(variance)
+        low, high = max(-1.0, difference - margin), min(1.0, difference + margin)
+        p_value = 2 * norm.sf(abs(difference) / np.sqrt(variance))
+    return {"difference": difference, "ci_low": float(low), "ci_high": float(high), "p_value": float(p_value)}
 
 
-def verdict(found: dict[str, float]) -> str:
-    """`better`, `worse` or `not told apart`, of what `difference` found."""
-    return "better" if found["low"] > 0 else "worse" if found["high"] < 0 else "not told apart"
+def _placements(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each positive row how many negative ones score lower, and for each negative how many positive ones higher.
 
-
-def in_words(subject: str, found: dict[str, float]) -> str:
-    """A sentence on what `difference` found, for a subject in the singular: `SMOTE changes AUC by …: worse.`
-
-    To 3 decimals, or to as many more as it takes to show an end that is told apart from 0 as other than 0.
+    A tie counts one half. These are DeLong's placement values times the number of rows of the other class: they are
+    multiples of one half, so that sums are exact, and equal ones have a variance of exactly 0.
     """
-    told = verdict(found)
-    nearest = min(abs(found["low"]), abs(found["high"]))
-    digits = 3
-    while told != "not told apart" and not round(nearest, digits):
-        digits += 1
-    change, low, high = (_signed(found[name], digits) for name in ("difference", "low", "high"))
-    return f"{subject} changes AUC by {change} ({low} to {high}): {told}."
-
-
-def _signed(value: float, digits: int) -> str:
-    """With its sign, a real minus, and none on what is shown as zero."""
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−") if round(value, digits) else text[1:]
-
-
-def _placements(targets: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each purchase how many other rows stand below it, and for each of these how many purchases stand above it.
-
-    A tie counts one half. These are the placement values of DeLong times the rows of the other class: whole numbers and
-    halves, so that sums are exact and values that are all alike have a variance of exactly 0.
-    """
-    is_purchase = np.asarray(targets) == 1
-    purchases, others = probabilities[is_purchase], probabilities[~is_purchase]
-    if not len(purchases) or not len(others):
+    is_positive = np.asarray(targets) == 1
+    positives, negatives = scores[is_positive], scores[~is_positive]
+    if not len(positives) or not len(negatives):
         raise ValueError("an AUC needs rows of both targets")
-    ranks = rankdata(probabilities)
-    return ranks[is_purchase] - rankdata(purchases), len(purchases) - (ranks[~is_purchase] - rankdata(others))
+    ranks = rankdata(scores)
+    negatives_below = ranks[is_positive] - rankdata(positives)
+    positives_above = len(positives) - (ranks[~is_positive] - rankdata(negatives))
+    return negatives_below, positives_above
 
 
-def _variance(by_purchase: np.ndarray, by_other: np.ndarray) -> float:
-    """Estimated variance of an AUC or a difference, from placements or their differences."""
-    pairs = len(by_purchase) * len(by_other)
-    return float(len(by_purchase) * by_purchase.var(ddof=1) + len(by_other) * by_other.var(ddof=1)) / pairs**2
+def _variance(by_positive: np.ndarray, by_negative: np.ndarray) -> float:
+    """The estimated variance of an AUC, from its placements, or of a difference, from theirs."""
+    pairs = len(by_positive) * len(by_negative)
+    weighted = len(by_positive) * by_positive.var(ddof=1) + len(by_negative) * by_negative.var(ddof=1)
+    return float(weighted) / pairs**2

@@ -1,144 +1,91 @@
-"""How good predicted probabilities are: scalars, and curves as small tables."""
+"""Scalar metrics of a model: of its probabilities, of its decisions, and rounded as metrics files hold them."""
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy.stats import rankdata
 from sklearn import metrics
 
+from stages.lib.evaluation.curves import THRESHOLD, bin_calibration, recall_at
 from stages.lib.evaluation.delong import auc_with_interval
 
-THRESHOLD = 0.5
-CURVE_POINTS = 200
-BINS = 10
 TOP_PERCENTS = (5, 10, 20)
 
 
-def scores(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Scalars of one model on rows with targets 0/1: both arrays of shape (rows,)."""
-    # float64, or a probability that float32 rounded to 1 would cost an infinite loss.
+def probability_metrics(targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """How good predicted probabilities are.
+
+    Args:
+        targets: 0 or 1, of shape (rows,).
+        probabilities: of a purchase, of shape (rows,).
+
+    Returns:
+        `auc` with its confidence interval, `accuracy` at a threshold of 0.5, `average_precision`, `log_loss`, `brier`
+        and `ece`.
+
+    Raises:
+        ValueError: if the rows are all of one class.
+    """
+    # In float64, since a probability that float32 rounds to 1 would cost an infinite loss.
     probabilities = probabilities.astype(np.float64)
     return {
         **auc_with_interval(targets, probabilities),
         "accuracy": metrics.accuracy_score(targets, probabilities >= THRESHOLD),
-        "accuracy_of_no": 1 - targets.mean(),
         "average_precision": metrics.average_precision_score(targets, probabilities),
         "log_loss": metrics.log_loss(targets, probabilities),
         "brier": metrics.brier_score_loss(targets, probabilities),
-        "calibration_error": calibration_error(targets, probabilities),
+        "ece": expected_calibration_error(targets, probabilities),
     }
 
 
-def calibration_error(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean distance of prediction and share of purchases over the bins of `reliability`, weighted by their rows.
+def expected_calibration_error(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean distance of predicted and observed purchase rate over ten bins, weighted by their rows.
 
-    The expected calibration error of Naeini, Cooper & Hauskrecht (2015), Obtaining well calibrated probabilities using
-    Bayesian binning, AAAI; with bins of as many rows each, as the adaptive one of Nixon et al. (2019), Measuring
-    calibration in deep learning. By chance alone it is above 0 for the best of models.
+    The ECE of Naeini, Cooper & Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI;
+    with bins of equally many rows, as the adaptive one of Nixon et al. (2019), Measuring calibration in deep learning.
+    Chance alone keeps it above 0, even for a perfectly calibrated model.
     """
-    bins = reliability(targets, probabilities)
+    bins = bin_calibration(targets, probabilities)
     return float(np.average((bins.predicted - bins.observed).abs(), weights=bins.rows))
 
 
-def decisions(targets: np.ndarray, probabilities: np.ndarray, decided: np.ndarray) -> dict[str, float]:
-    """Scalars of what one would do: call those `decided` purchases, or take the likeliest 5, 10 and 20% of sessions.
+def decision_metrics(targets: np.ndarray, probabilities: np.ndarray, decisions: np.ndarray) -> dict[str, float]:
+    """What acting on a model is worth: on its decisions, or on the sessions most likely to end in a purchase.
 
-    All arrays of shape (rows,), `decided` bool. Precision is 0 where none is decided. `captured_top_5` is the share of
-    all purchases among the top 5%, `lift_top_5` how many times as many that are as among as many sessions at random.
+    Args:
+        targets: 0 or 1, of shape (rows,).
+        probabilities: of a purchase, of shape (rows,).
+        decisions: whether a purchase is predicted, bool of shape (rows,).
+
+    Returns:
+        `balanced_accuracy`, `f1`, `precision` (0 where no purchase is predicted) and `recall` of the decisions. For 5,
+        10 and 20% of the sessions, the most likely ones: `recall_at_10`, the fraction of all purchases among them, and
+        `lift_at_10`, how many times more these are than among as many sessions at random.
     """
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        targets, decided, average="binary", zero_division=0
+        targets, decisions, average="binary", zero_division=0
     )
-    found = {
-        "balanced_accuracy": metrics.balanced_accuracy_score(targets, decided),
+    figures = {
+        "balanced_accuracy": metrics.balanced_accuracy_score(targets, decisions),
         "f1": f1,
         "precision": precision,
         "recall": recall,
     }
-    top = _captured(targets, probabilities, np.array(TOP_PERCENTS) / 100)
-    for percent, captured in zip(TOP_PERCENTS, top, strict=True):
-        found |= {f"lift_top_{percent}": captured * 100 / percent, f"captured_top_{percent}": captured}
-    return found
+    recalls = recall_at(np.array(TOP_PERCENTS) / 100, targets, probabilities)
+    for percent, recall_at_percent in zip(TOP_PERCENTS, recalls, strict=True):
+        figures[f"recall_at_{percent}"] = recall_at_percent
+        figures[f"lift_at_{percent}"] = recall_at_percent * 100 / percent
+    return figures
 
 
-def test_part(targets: np.ndarray) -> dict[str, float]:
-    """The size of the test part, and the accuracy of always saying no, which every accuracy is to be held against."""
-    return {"rows": len(targets), "purchases": int(targets.sum()), "accuracy_of_no": 1 - targets.mean()}
+def describe_test_set(targets: np.ndarray) -> dict[str, float]:
+    """Its `rows` and `purchases`, and `majority_accuracy`, that of predicting the majority class for every row."""
+    return {"rows": len(targets), "purchases": int(targets.sum()), "majority_accuracy": 1 - targets.mean()}
 
 
-def roc(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Columns fpr and tpr, ascending."""
-    fpr, tpr, _ = metrics.roc_curve(targets, probabilities)
-    return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}), along=fpr)
-
-
-def precision_recall(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Columns recall, ascending, and precision."""
-    precision, recall, _ = metrics.precision_recall_curve(targets, probabilities)
-    return _thinned(pd.DataFrame({"recall": recall, "precision": precision})[::-1], along=recall[::-1])
-
-
-def reliability(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Columns predicted, ascending, observed and rows: mean probability, share of purchases and size of 10 bins.
-
-    The bins have as many rows each, but rows with equal probability stay together, in the bin where the middle one of
-    them falls: bins are then unlike in size, and there may be fewer.
-    """
-    place = (rankdata(probabilities) - 0.5) * BINS // len(probabilities)
-    rows = pd.DataFrame({"predicted": probabilities.astype(np.float64), "observed": targets.astype(np.float64)})
-    by_bin = rows.groupby(place)
-    return by_bin.mean().assign(rows=by_bin.size()).reset_index(drop=True)
-
-
-def lift(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Columns share, ascending, captured and lift.
-
-    share: of the sessions, the likeliest first, in CURVE_POINTS equal steps; captured: the share of all purchases that
-    are among them; lift: how many times as many these are as among as many sessions at random.
-    """
-    share = np.arange(1, CURVE_POINTS + 1) / CURVE_POINTS
-    captured = _captured(targets, probabilities, share)
-    return pd.DataFrame({"share": share, "captured": captured, "lift": captured / share})
-
-
-def confusion(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Columns actual, predicted and rows: four lines, at a threshold of 0.5."""
-    counts = metrics.confusion_matrix(targets, probabilities >= THRESHOLD, labels=[0, 1])
-    names = ["no purchase", "purchase"]
-    return pd.DataFrame(
-        [(actual, predicted, counts[i, j]) for i, actual in enumerate(names) for j, predicted in enumerate(names)],
-        columns=["actual", "predicted", "rows"],
-    )
-
-
-def rounded(scalars: dict[str, Any]) -> dict[str, Any]:
-    """Nested scalars, the floats to 6 digits, as metrics files hold them."""
-    return {
-        name: rounded(value)
-        if isinstance(value, dict)
-        else round(float(value), 6)
-        if not isinstance(value, int)
-        else value
-        for name, value in scalars.items()
-    }
-
-
-def _thinned(curve: pd.DataFrame, along: np.ndarray) -> pd.DataFrame:
-    """About CURVE_POINTS rows of the curve, evenly spread from first to last: a plot shows no more."""
-    if len(curve) <= CURVE_POINTS:
-        return curve
-    rows = np.searchsorted(along, np.linspace(along[0], along[-1], CURVE_POINTS))
-    return curve.iloc[np.unique(np.concatenate([[0], rows, [len(curve) - 1]]))]
-
-
-def _captured(targets: np.ndarray, probabilities: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The share of all purchases to be expected in `share` of the rows, the likeliest first.
-
-    Among rows with equal probability the order is chance, so of these as many purchases are expected as is their share:
-    between one probability and the next the curve is straight. So is it within a row that `share` cuts through.
-    """
-    _, place, rows = np.unique(-probabilities, return_inverse=True, return_counts=True)
-    purchases = np.bincount(place, weights=targets)
-    taken, captured = (np.concatenate([[0], counts.cumsum()]) / counts.sum() for counts in (rows, purchases))
-    return np.interp(share, taken, captured)
+def round_floats(content: Any) -> Any:
+    """Nested dicts and lists with their floats rounded to 6 decimals, as metrics files hold them."""
+    if isinstance(content, dict):
+        return {key: round_floats(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [round_floats(value) for value in content]
+    return content if isinstance(content, str | int) else round(float(content), 6)
