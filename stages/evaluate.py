@@ -60,7 +60,7 @@ def score(targets: np.ndarray, predictions: Sessions) -> dict[str, Any]:
     probabilities, decisions = (predictions.column(role).to_numpy() for role in ("probability", "decision"))
     threshold = float(predictions.select("decision").table.schema[0].metadata[b"threshold"])
     figures: dict[str, Any] = dict(probability_metrics(targets, probabilities))
-    by_seed = predictions.select("probability", "repeat").to_arrow()
+    by_seed = predictions.select("probability", "extra_seed").to_arrow()
     if by_seed.num_columns > 1:
         aucs = [auc_with_interval(targets, column.to_numpy())["auc"] for column in by_seed.columns]
         figures |= {"auc_seeds_mean": np.mean(aucs), "auc_seeds_std": np.std(aucs, ddof=1)}

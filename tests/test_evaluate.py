@@ -1,0 +1,142 @@
+"""The evaluate stage: the files that it writes, and predictions and models that it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from helpers import RunStage
+
+from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles, write_sessions
+from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
+from stages.lib.evaluation.registry import COMPARISONS, MODELS
+
+NAMES = [model.name for model in MODELS]
+NETWORKS = [model.name for model in MODELS if model.is_network]
+PATHS = [Path("test_targets.parquet"), Path("predictions"), Path("models"), Path("metrics")]
+ROWS = 200
+
+
+@pytest.fixture
+def probabilities(project: Path) -> dict[str, np.ndarray]:
+    """The targets of a test set and each model's predictions and folder; returns the predicted probabilities."""
+    rng = np.random.default_rng(3)
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    write_columns(Path("test_targets.parquet"), key=np.arange(ROWS), target=targets)
+    result = {}
+    for position, name in enumerate(NAMES):
+        result[name] = rng.beta(1 + targets, 4 + position).astype(np.float32)
+        write_predictions(name, result[name])
+    for epochs, name in enumerate(NETWORKS, start=1):
+        folder = Path("models") / name
+        folder.mkdir(parents=True)
+        (folder / "training.json").write_text(json.dumps({"inputs": 10 * epochs}))
+        history = pd.DataFrame({"epoch": range(1, epochs + 1), "loss": 0.5, "val_loss": 0.6})
+        history.drop(columns="val_loss" if name == "base" else []).to_csv(folder / "history.csv", index=False)
+    return result
+
+
+def write_columns(path: Path, **columns: np.ndarray) -> None:
+    """Write a table in which each column is named as its role, but for digits at the end."""
+    schema = with_roles(pa.table(columns).schema, {name: name.rstrip("0123456789") for name in columns})
+    write_sessions(path, Sessions(pa.table(columns).cast(schema)))
+
+
+def write_predictions(name: str, probability: np.ndarray, **extra_seeds: np.ndarray) -> None:
+    """Predictions of sessions numbered from 0, which decide for a purchase from 0.25 on."""
+    path = Path("predictions") / f"{name}.parquet"
+    keys, decision = np.arange(len(probability)), probability >= 0.25
+    write_columns(path, key=keys, probability=probability, decision=decision, **extra_seeds)
+    table = read_sessions(path).to_arrow()
+    position = table.schema.get_field_index("decision")
+    field = table.schema.field(position).with_metadata({"role": "decision", "threshold": "0.25"})
+    write_sessions(path, Sessions(table.cast(table.schema.set(position, field))))
+
+
+def evaluate(run_stage: RunStage) -> dict[str, Any]:
+    result = run_stage("evaluate", *PATHS)
+    assert result.code == 0, result.err
+    evaluation: dict[str, Any] = json.loads(Path("metrics/evaluation.json").read_bytes())
+    return evaluation
+
+
+def test_each_model_has_a_metrics_file_with_its_auc_and_accuracy(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray]
+) -> None:
+    evaluation = evaluate(run_stage)
+    assert [*evaluation["models"]] == sorted(NAMES)
+    for name, figures in evaluation["models"].items():
+        metrics = json.loads(Path(f"metrics/{name}.json").read_bytes())
+        assert metrics == {key: figures[key] for key in ("accuracy", "auc")}
+        assert set(figures["decision"]) > {"threshold", "f1", "recall_at_10", "lift_at_10"}
+        assert figures["decision"]["threshold"] == 0.25
+    assert evaluation["test"] == {"rows": ROWS, "purchases": ROWS // 5, "majority_accuracy": 0.8}
+
+
+def test_models_are_compared_as_the_registry_says(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
+    comparisons = evaluate(run_stage)["comparisons"]
+    assert [(comparison["model"], comparison["reference"]) for comparison in comparisons] == [*COMPARISONS]
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    for (name, reference), comparison in zip(COMPARISONS, comparisons, strict=True):
+        expected = compare_aucs(targets, probabilities[name], probabilities[reference])
+        assert {key: comparison[key] for key in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_networks_alone_have_inputs_and_losses(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
+    models = evaluate(run_stage)["models"]
+    inputs = {name: figures["inputs"] for name, figures in models.items() if "inputs" in figures}
+    assert inputs == {name: 10 * position for position, name in enumerate(NETWORKS, start=1)}
+    losses = pd.read_csv("metrics/loss.csv")
+    validated = [f"{name}_val" for name in NETWORKS if name != "base"]
+    assert set(losses) == {"epoch", *NETWORKS, *validated}
+    assert losses[NETWORKS].count().to_dict() == {name: position for position, name in enumerate(NETWORKS, start=1)}
+
+
+def test_curves_have_all_models(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
+    evaluate(run_stage)
+    for name in ("roc", "precision_recall", "cumulative_gains"):
+        assert [*pd.read_csv(f"metrics/{name}.csv")][1:] == NAMES
+    for name in ("calibration", "confusion"):
+        rows = pd.read_csv(f"metrics/{name}.csv").groupby("model").rows.sum()
+        assert rows.to_dict() == dict.fromkeys(NAMES, ROWS)
+
+
+def test_extra_seeds_give_the_mean_and_standard_deviation_of_the_auc(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray]
+) -> None:
+    assert "auc_seeds_mean" not in evaluate(run_stage)["models"]["base"]
+    seeds = {"extra_seed1": probabilities["grid"], "extra_seed2": probabilities["strong"]}
+    write_predictions("base", probabilities["base"], **seeds)
+    figures = evaluate(run_stage)["models"]["base"]
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    aucs = [auc_with_interval(targets, probabilities[name])["auc"] for name in ("base", "grid", "strong")]
+    assert figures["auc_seeds_mean"] == pytest.approx(np.mean(aucs), abs=1e-6)
+    assert figures["auc_seeds_std"] == pytest.approx(np.std(aucs, ddof=1), abs=1e-6)
+
+
+def test_predictions_of_other_rows_are_an_error(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
+    write_predictions("smote", probabilities["smote"][1:])
+    error = run_stage("evaluate", *PATHS).error
+    assert error == "evaluate: predictions/smote.parquet: its rows are not those of the test set"
+
+
+@pytest.mark.parametrize(("file", "content"), [("training.json", "{}"), ("history.csv", "")])
+def test_a_broken_model_is_an_error(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray], file: str, content: str
+) -> None:
+    (Path("models/grid") / file).write_text(content)
+    assert run_stage("evaluate", *PATHS).error.startswith("evaluate: models/grid: not a trained model: ")
+    (Path("models/grid") / file).unlink()
+    expected = "evaluate: models/grid: no such file; run the stage that trains it"
+    assert run_stage("evaluate", *PATHS).error == expected
+
+
+def test_the_same_predictions_give_the_same_bytes(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
+    evaluate(run_stage)
+    before = {path.name: path.read_bytes() for path in Path("metrics").iterdir()}
+    evaluate(run_stage)
+    assert {path.name: path.read_bytes() for path in Path("metrics").iterdir()} == before
+    assert len(before) == len(NAMES) + 7
