@@ -1,5 +1,6 @@
 """The report: the page, the summary and the model card show every model's figures, and the page needs nothing else."""
 
+import html
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from helpers import ROOT, RunStage, WriteParams
 from metrics_folder import DATA, MODELS, NETWORKS, evaluation, grid_results, write_csv, write_json, write_metrics
 from sklearn.metrics import brier_score_loss, log_loss
@@ -193,6 +195,16 @@ def test_the_same_metrics_give_the_same_bytes_in_another_process(folder: Path, w
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-m", "stages.report", *PATHS], env=environment, check=True)
     assert (PAGE.read_text(encoding="utf-8"), SUMMARY.read_text(encoding="utf-8")) == first
+
+
+def test_the_page_shows_params_yaml_with_its_comments_and_without_runtime(folder: Path, write_report: Write) -> None:
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    page, _ = write_report()
+    (shown,) = re.findall("<pre[^>]*>(.*?)</pre>", page, re.DOTALL)
+    assert yaml.safe_load(html.unescape(shown)) == {
+        name: section for name, section in yaml.safe_load(Path("params.yaml").read_text()).items() if name != "runtime"
+    }
+    assert "#" in shown
 
 
 def test_the_summary_is_a_table_the_comparisons_and_three_lines(write_report: Write) -> None:
