@@ -21,7 +21,7 @@ def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path
     suspects = aucs[aucs > settings.leakage_auc].sort_values(ascending=False, kind="stable").round(6).to_dict()
     duplicates = count_duplicates(train_set.frame("feature", "target"), test_set.frame("feature", "target"))
     write_sessions(train, train_set)
-    # Targets are in a file of their own, so that dvc.yaml shows who can see them: evaluate alone.
+    # Targets are in a file of their own, so that dvc.yaml shows which stage can read them: only evaluate.
     write_sessions(test, test_set.select("key", "visitor", "time", "feature"))
     write_sessions(test_targets, test_set.select("key", "target"))
     summary = {
@@ -31,14 +31,16 @@ def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path
         "duplicates_across": duplicates,
         "split_strategy": settings.strategy,
     }
-    write_json(data, summary | ({"suspects": suspects} if suspects else {}))
+    if suspects:
+        summary["suspects"] = suspects
+    write_json(data, summary)
     print(f"{len(train_set)} rows in the training set, {len(test_set)} in the test set")
     if duplicates:
-        print(f"{duplicates} of the test rows equal a training row in all features and the target")
+        print(f"{duplicates} test rows are duplicates of training rows, in all features and the target")
     for name, auc in suspects.items():
         print(
-            f"split: column '{name}' alone has an AUC of {auc:.2f} on the training set: is it known while the session "
-            f"is running? If not, leave it out with prepare.drop: [{name}]",
+            f"split: column '{name}' has an AUC of {auc:.2f} by itself on the training set: is it known while the "
+            f"session is running? If not, leave it out: prepare.drop: [{name}]",
             file=sys.stderr,
         )
 

@@ -1,4 +1,4 @@
-"""What GitHub and GitLab do with a pull request: their files are valid and careful, and their commands work."""
+"""What GitHub and GitLab do with a pull request: their files are valid and safe, and their commands work."""
 
 import json
 import os
@@ -7,16 +7,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from helpers import ROOT
 from project import Project
 
-ROOT = Path(__file__).parents[1]
+from stages.lib.evaluation.registry import MODELS
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PULL_REQUEST = ROOT / ".github" / "workflows" / "pull-request.yml"
 GITLAB = ROOT / ".gitlab-ci.yml"
 
+CHANGED_AUC = r"\| metrics/base\.json +\| auc +\| 0\.7 +\| 0\.75 +\| 0\.05 "
 QUICK = {
     "train_base.training.epochs": 2,
     "train_strong.training.epochs": 2,
@@ -24,12 +28,13 @@ QUICK = {
 }
 
 
-def read(path: Path) -> dict:
-    # As text all the way: to YAML 1.1 the key `on` is true.
-    return yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+def read(path: Path) -> dict[str, Any]:
+    # All values as text, since the key `on` is true in YAML 1.1.
+    content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+    return content
 
 
-def steps(path: Path) -> list[dict]:
+def steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
@@ -42,14 +47,14 @@ def steps(path: Path) -> list[dict]:
     ],
     ids=str,
 )
-def test_they_are_valid(schema: str, path: Path) -> None:
+def test_workflows_are_valid(schema: str, path: Path) -> None:
     check = Path(sys.executable).with_name("check-jsonschema")
     done = subprocess.run([check, "--builtin-schema", schema, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_and_the_version_stands_beside(path: Path) -> None:
+def test_actions_are_pinned_with_their_version_in_a_comment(path: Path) -> None:
     uses = re.findall(r"uses: *(.*)", path.read_text())
     assert len(uses) == sum("uses" in step for step in steps(path)) > 0
     for use in uses:
@@ -57,7 +62,7 @@ def test_actions_are_pinned_and_the_version_stands_beside(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_may_read_and_no_more(path: Path) -> None:
+def test_a_workflow_may_only_read(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert not any("permissions" in job or "secrets" in job for job in workflow["jobs"].values())
@@ -67,14 +72,14 @@ def test_a_workflow_may_read_and_no_more(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_what_a_stranger_writes_is_never_a_command(path: Path) -> None:
+def test_no_text_from_a_pull_request_becomes_part_of_a_command(path: Path) -> None:
     on = read(path)["on"]
     assert set([on] if isinstance(on, str) else on) <= {"pull_request", "push"}
     assert not any("${{" in step.get("run", "") for step in steps(path))
 
 
-def test_the_pythons_that_are_tested_are_the_oldest_and_the_newest_one() -> None:
-    oldest, newest = re.search(r"\((3, \d+)\) <= .* <= \((3, \d+)\)", (ROOT / "Makefile").read_text()).groups()
+def test_the_oldest_and_the_newest_supported_python_are_tested() -> None:
+    ((oldest, newest),) = re.findall(r"\((3, \d+)\) <= .* <= \((3, \d+)\)", (ROOT / "Makefile").read_text())
     expected = [version.replace(", ", ".") for version in (oldest, newest)]
     tests = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["tests"]
     assert tests["strategy"]["matrix"]["python"] == expected
@@ -82,21 +87,21 @@ def test_the_pythons_that_are_tested_are_the_oldest_and_the_newest_one() -> None
 
 
 class Checkout:
-    """A clone with a pull request merged, as a forge checks it out, and an environment that is installed."""
+    """A clone with a pull request merged, as GitHub checks it out, and with .venv installed."""
 
-    def __init__(self, origin: Path, folder: Path):
+    def __init__(self, origin: Path, folder: Path) -> None:
         self.folder = folder
         subprocess.run(["git", "clone", "--quiet", origin, folder], check=True)
         (folder / ".venv").mkdir()
-        for part in Path(sys.prefix).iterdir():
-            if not part.name.startswith("ready"):
-                (folder / ".venv" / part.name).symlink_to(part)
+        for path in Path(sys.prefix).iterdir():
+            if not path.name.startswith("ready"):
+                (folder / ".venv" / path.name).symlink_to(path)
         (folder / ".venv" / "ready").touch()
 
     def run(self, command: str, **variables: str) -> str:
-        """The command as GitHub runs it, with what is installed in no other place than .venv."""
-        own = str(Path(sys.executable).parent)
-        path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != own)
+        """Run a command as GitHub does; programs of Python packages are only in .venv."""
+        here = str(Path(sys.executable).parent)
+        path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here)
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
             cwd=self.folder,
@@ -126,20 +131,20 @@ def change(path: Path, old: str, new: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    """A pull request that changes a learning rate and a score, merged."""
+    """A pull request that changes a learning rate and an AUC, merged."""
     project = Project(tmp_path / "origin", **QUICK)
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, project.folder)
     for name in (".ci", "metrics"):
         shutil.copytree(ROOT / name, project.folder / name)
-    scores = project.folder / "metrics" / "scores.json"
-    scores.write_text(json.dumps({"base": {"auc": 0.7}, "test": {"rows": 300}}))
+    for model in MODELS:
+        (project.folder / "metrics" / f"{model.name}.json").write_text(json.dumps({"auc": 0.7}))
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
     project.run("git", "add", "--all")
     project.run(*git, "commit", "--quiet", "--message", "first")
     project.run("git", "checkout", "--quiet", "-b", "change")
     change(project.folder / "params.yaml", "learning_rate: 0.003", "learning_rate: 0.002")
-    change(scores, "0.7", "0.75")
+    change(project.folder / "metrics" / "base.json", "0.7", "0.75")
     project.run(*git, "commit", "--quiet", "--all", "--message", "another learning rate")
     project.run("git", "checkout", "--quiet", "main")
     assert project.run(*git, "merge", "--quiet", "--no-ff", "change").returncode == 0
@@ -153,27 +158,28 @@ def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: C
     assert len(commands) == 2
     for command in commands:
         checkout.run(command, GITHUB_STEP_SUMMARY=str(summary))
-    told = summary.read_text()
-    assert re.search(r"\| train_strong\.training\.learning_rate +\| 0\.003 +\| 0\.002 ", told)
-    assert re.search(r"\| base\.auc +\| 0\.7 +\| 0\.75 +\| 0\.05 ", told)
-    assert "test.rows" not in told
-    assert (checkout.folder / "metrics" / "summary.md").read_text().strip() in told
-    assert "All stages ran on small data (`make small`)" in told
+    text = summary.read_text()
+    assert re.search(r"\| train_strong\.training\.learning_rate +\| 0\.003 +\| 0\.002 ", text)
+    assert re.search(CHANGED_AUC, text)
+    assert "metrics/grid.json" not in text  # it has not changed
+    assert (checkout.folder / "metrics" / "summary.md").read_text().strip() in text
+    assert "All stages ran on small data (`make small`)" in text
     assert checkout.git("status", "--short") == ""
     small = checkout.git("for-each-ref", "--format", "%(refname)", "refs/exps").strip()
     assert small.endswith("/small")
     assert json.loads(checkout.git("show", f"{small}:metrics/data.json"))["rows"] == 1500
 
 
-def test_a_merge_request_on_gitlab_is_compared_by_the_same_means(checkout: Checkout) -> None:
+def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: Checkout) -> None:
     compare = next(line for line in read(GITLAB)["pipeline"]["script"] if line.startswith(".ci/compare"))
     checkout.run(compare, CI_MERGE_REQUEST_DIFF_BASE_SHA=checkout.git("rev-parse", "HEAD^").strip())
-    (kept,) = read(GITLAB)["pipeline"]["artifacts"]["paths"]
-    assert re.search(r"\| base\.auc +\| 0\.7 +\| 0\.75 +\| 0\.05 ", (checkout.folder / kept).read_text())
+    (artifact,) = read(GITLAB)["pipeline"]["artifacts"]["paths"]
+    assert re.search(CHANGED_AUC, (checkout.folder / artifact).read_text())
     (metrics,) = read(GITLAB)["metrics"]["script"]
     checkout.run(metrics)
-    dumped = checkout.folder / read(GITLAB)["metrics"]["artifacts"]["reports"]["metrics"]
-    assert dumped.read_text() == "base_auc 0.75\ntest_rows 300\n"
+    report = checkout.folder / read(GITLAB)["metrics"]["artifacts"]["reports"]["metrics"]
+    aucs = [f"{model.name}_auc {0.75 if model.name == 'base' else 0.7}" for model in MODELS]
+    assert report.read_text().splitlines() == aucs
 
 
 def test_a_failing_stage_fails_the_small_run(checkout: Checkout) -> None:
@@ -184,9 +190,9 @@ def test_a_failing_stage_fails_the_small_run(checkout: Checkout) -> None:
 
 @pytest.fixture
 def one_stage(checkout: Checkout) -> Checkout:
-    """The same, with a pipeline of one stage, which copies `given`, that has run: the lock is true."""
-    (checkout.folder / "given").write_text('{"auc": 1}')
-    stage = {"cmd": "cp given made.json", "deps": ["given"], "metrics": [{"made.json": {"cache": False}}]}
+    """The same, with a pipeline of one stage that has run, so that its dvc.lock is up to date."""
+    (checkout.folder / "input").write_text('{"auc": 1}')
+    stage = {"cmd": "cp input copy.json", "deps": ["input"], "metrics": [{"copy.json": {"cache": False}}]}
     (checkout.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"copy": stage}}))
     checkout.run(".venv/bin/dvc repro --quiet")
     checkout.git("add", "--all")
@@ -194,18 +200,18 @@ def one_stage(checkout: Checkout) -> Checkout:
     return checkout
 
 
-def test_only_a_lock_that_is_not_of_this_code_is_called_out_of_date(one_stage: Checkout) -> None:
-    told = one_stage.run(".ci/compare HEAD")
-    assert "Out of date" not in told and told.count("None has changed.") == 2
-    (one_stage.folder / "given").write_text('{"auc": 2}')
-    told = one_stage.run(".ci/compare HEAD")
-    assert "**Out of date**: from the stage `copy` on" in told and "None has changed." in told
+def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_stage: Checkout) -> None:
+    text = one_stage.run(".ci/compare HEAD")
+    assert "Out of date" not in text and text.count("No changes.") == 2
+    (one_stage.folder / "input").write_text('{"auc": 2}')
+    text = one_stage.run(".ci/compare HEAD")
+    assert "**Out of date**: from the stage `copy` on" in text and "No changes." in text
 
 
-def test_a_comparison_that_fails_says_nothing_of_no_change(one_stage: Checkout) -> None:
+def test_a_comparison_that_fails_does_not_report_no_changes(one_stage: Checkout) -> None:
     with pytest.raises(AssertionError, match="Needed a single revision"):
         one_stage.run(".ci/compare no-such-branch")
     (one_stage.folder / "dvc.yaml").write_text("stages: [")
-    with pytest.raises(AssertionError) as failed:
+    with pytest.raises(AssertionError) as failure:
         one_stage.run(".ci/compare HEAD")
-    assert "None has changed" not in str(failed.value)
+    assert "No changes" not in str(failure.value)

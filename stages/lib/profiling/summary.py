@@ -1,4 +1,4 @@
-"""What there is to say of the data: how much it is, from when to when, and a fingerprint to know it again by."""
+"""A summary of the sessions: their number, the period, missing values, and a fingerprint that identifies them."""
 
 import hashlib
 from typing import Any
@@ -11,13 +11,13 @@ from stages.lib.dataset.sessions import Sessions, role_of
 
 
 def summarize(sessions: Sessions) -> dict[str, Any]:
-    """Counts and shares; `first` and `last`, as ISO texts, where the sessions have a time that is a date."""
+    """Counts and shares, the fingerprint and, if the sessions have a time that is a date, its `first` and `last`."""
     features, target = sessions.names("feature"), sessions.column("target")
     missing = sum(int(sessions.table[name].to_pandas().isna().sum()) for name in features)
     return {
         "rows": len(sessions),
         "purchases": int(target.sum()),
-        "rate": round(float(target.mean()), 6),
+        "purchase_rate": round(float(target.mean()), 6),
         "features": len(features),
         "missing_share": round(missing / (len(sessions) * len(features)), 6),
         "fingerprint": fingerprint(sessions),
@@ -26,7 +26,7 @@ def summarize(sessions: Sessions) -> dict[str, Any]:
 
 
 def fingerprint(sessions: Sessions) -> str:
-    """16 hex digits of the columns' names, types, roles and values, row by row; files may hold them as they like."""
+    """16 hex digits of the columns' names, types, roles and values, in order; they do not depend on the file format."""
     content = hashlib.sha256()
     for field in sessions.table.schema:
         content.update(repr((field.name, str(field.type), role_of(field))).encode())
@@ -36,7 +36,7 @@ def fingerprint(sessions: Sessions) -> str:
 
 def _period(sessions: Sessions) -> dict[str, str]:
     for name in sessions.names("time"):
-        # A time may also be a number, whose unit nobody has told.
+        # A time may also be a number, whose unit is unknown.
         if pa.types.is_timestamp(sessions.table[name].type) or pa.types.is_date(sessions.table[name].type):
             period = pc.min_max(sessions.table[name]).as_py()
             return {"first": period["min"].isoformat(), "last": period["max"].isoformat()}

@@ -1,8 +1,9 @@
-"""What data.json says of the sessions, held to counts by hand; and a fingerprint of the content alone."""
+"""What data.json says of the sessions, compared to counts by hand; and a fingerprint of the content alone."""
 
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.dataset.splits import train_test_split
 from stages.lib.profiling.summary import fingerprint, summarize
 
-PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "encoder.json", "data.json")
+PATHS = ("sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "data.json")
 FRAME = sessions_frame().assign(day=[date(2020, 1, 31) - timedelta(days=row % 31) for row in range(120)])
 
 
@@ -22,25 +23,29 @@ def sessions(frame: pd.DataFrame = FRAME, **roles: str) -> Sessions:
     return as_sessions(frame, **{"buys": "target", "day": "time"} | roles)
 
 
-def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage: RunStage, write_params: WriteParams) -> None:
-    write_params(**{"split.strategy": "temporal", "train_base.encoding.min_frequency": 0.0, "split.leakage_auc": 0.99})
+def with_value(column: str, value: Any) -> Sessions:
+    """The sessions with another value in one row."""
+    return sessions(FRAME.assign(**{column: FRAME[column].where(FRAME.index != 5, value)}))
+
+
+def test_data_json_summarizes_the_sessions_and_the_split(run_stage: RunStage, write_params: WriteParams) -> None:
+    write_params(**{"split.strategy": "temporal", "split.leakage_auc": 0.99})
     write_sessions(Path(PATHS[0]), sessions())
     ran = run_stage("split", *PATHS)
     assert ran.code == 0, ran.err
-    stay, held = train_test_split(sessions(), "time", 0.2, seed=42)
+    train_idx, test_idx = train_test_split(sessions(), "temporal", 0.2, seed=42)
     assert json.loads(Path("data.json").read_text()) == {
         "rows": 120,
         "purchases": 30,
-        "rate": 0.25,
+        "purchase_rate": 0.25,
         "features": 3,
-        "inputs": 6,  # pages, seconds, its mark of missing ones, and four browsers less one, none being the fourth
         "missing_share": round((12 + 8) / (120 * 3), 6),
-        "train_rows": len(stay),
-        "test_rows": len(held),
+        "train_rows": len(train_idx),
+        "test_rows": len(test_idx),
         "duplicates_across": 2,  # two that have no seconds
         "first": "2020-01-01",
         "last": "2020-01-31",
-        "split_by": "time",
+        "split_strategy": "temporal",
         "fingerprint": fingerprint(sessions()),
     }
 
@@ -53,15 +58,15 @@ def test_data_json_holds_the_facts_of_the_split_s_sessions(run_stage: RunStage, 
         (1_577_836_800, None),
         ("one", None),
     ],
-    ids=["a moment", "with a zone", "a number", "a text"],
+    ids=["a timestamp", "with a time zone", "a number", "a text"],
 )
-def test_the_first_and_the_last_time_are_said_where_they_are_dates(time, first) -> None:
-    said = summarize(sessions(sessions_frame().assign(day=time)))
-    assert (said.get("first"), said.get("last")) == (first, first)
-    assert not {"first", "last"} & {*summarize(sessions(sessions_frame()))}
+def test_the_period_is_in_the_summary_if_times_are_dates(time: Any, first: str | None) -> None:
+    summary = summarize(sessions(sessions_frame().assign(day=time)))
+    assert (summary.get("first"), summary.get("last")) == (first, first)
+    assert not {"first", "last"} & set(summarize(sessions(sessions_frame())))
 
 
-def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_how_the_content_is_stored(tmp_path: Path) -> None:
     rows = sessions()
     for size, codec in ((7, "snappy"), (120, "zstd")):
         pq.write_table(rows.table, tmp_path / "a.parquet", row_group_size=size, compression=codec)
@@ -73,16 +78,16 @@ def test_the_fingerprint_is_that_of_the_content_however_it_is_stored(tmp_path: P
 @pytest.mark.parametrize(
     "changed",
     [
-        sessions(FRAME.assign(pages=FRAME.pages.where(FRAME.index != 5, FRAME.pages + 1))),
-        sessions(FRAME.assign(seconds=FRAME.seconds.where(FRAME.index != 5, np.nan))),
-        sessions(FRAME.assign(browser=FRAME.browser.where(FRAME.index != 5, "Opera"))),
-        sessions(FRAME.assign(pages=FRAME.pages.astype("int32"))),
+        with_value("pages", 99),
+        with_value("seconds", np.nan),
+        with_value("browser", "Opera"),
+        sessions(FRAME.assign(pages=FRAME["pages"].astype("int32"))),
         sessions(FRAME.rename(columns={"pages": "sites"})),
         sessions(FRAME[::-1]),
         sessions(FRAME[["seconds", "pages", "browser", "buys", "day"]]),
         sessions(browser="key"),
     ],
-    ids=["a number", "a missing one", "a text", "a type", "a name", "the rows' order", "the columns'", "a role"],
+    ids=["number", "missing value", "text", "type", "name", "order of rows", "order of columns", "role"],
 )
-def test_the_fingerprint_tells_any_other_content(changed) -> None:
+def test_the_fingerprint_differs_for_any_other_content(changed: Sessions) -> None:
     assert fingerprint(changed) != fingerprint(sessions())
