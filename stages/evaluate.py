@@ -49,7 +49,7 @@ def read(path: Path, tested: Sessions) -> Sessions:
 
 def spread(targets: np.ndarray, rows: Sessions) -> dict[str, float]:
     """Mean and standard deviation of the AUC over the seeds that the model was trained with, if there are several."""
-    repeats = rows.select("probability", "repeat").to_arrow()
+    repeats = rows.select("probability", "extra_seed").to_arrow()
     if repeats.num_columns == 1:
         return {}
     aucs = [auc_with_interval(targets, column.to_numpy())["auc"] for column in repeats.columns]

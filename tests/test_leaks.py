@@ -368,7 +368,7 @@ def test_from_shuffled_targets_nothing_is_learnt(run_stage: RunStage, write_para
 
 def places(rows: np.ndarray, encoder: Encoder) -> np.ndarray:
     """The first column, a place among all rows, back from codes or inputs; between two places for a made-up row."""
-    return np.round(rows[:, 0] * encoder.numbers[0].scale + encoder.numbers[0].mean, 2)
+    return np.round(rows[:, 0] * encoder.numeric[0].scale + encoder.numeric[0].mean, 2)
 
 
 @pytest.mark.parametrize("by", ["target", "visitor"])
@@ -389,7 +389,7 @@ def test_smote_is_given_training_rows_and_judged_by_real_ones_it_never_saw(by, m
         return made
 
     def fit(network, inputs, targets, settings, **others):
-        fits.append((*given[-1], inputs, others.get("validation")))
+        fits.append((*given[-1], inputs, others.get("validation_data")))
         return original(network, inputs, targets, settings, **others)
 
     original = model.fit

@@ -50,4 +50,4 @@ def _importance(model: Predictor, sessions: Sessions, seed: int) -> pd.Series:
     network, rng = cast(Model, model), np.random.default_rng(seed)
     sample = sessions.take(sample_rows(len(sessions), rng))
     inputs, targets = network.encoder.inputs(sample.features)[:], sample.column("target").to_numpy()
-    return permutation_importance(network.predict_inputs, inputs, targets, network.encoder.columns, rng)
+    return permutation_importance(network.predict_inputs, inputs, targets, network.encoder.input_columns, rng)
