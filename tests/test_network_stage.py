@@ -34,8 +34,9 @@ def sessions(tmp_path: Path) -> Sessions:
 
 def train(folder: Path, params: Params, importance: Path | None = None) -> Sessions:
     paths = [folder / name for name in ("train.parquet", "test.parquet", "model", "predictions.parquet")]
-    train_network(CONFIG, params, *paths, importance=importance)
-    return read_sessions(folder / "predictions.parquet")
+    train_set, test, model, predictions = paths
+    train_network(CONFIG, params, train_set, test, model, predictions, importance)
+    return read_sessions(predictions)
 
 
 def test_the_saved_model_gives_the_predictions(sessions: Sessions, tmp_path: Path) -> None:
