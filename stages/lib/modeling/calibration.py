@@ -12,7 +12,7 @@ from stages.lib.common.params import Section
 Method = Literal["none", "sigmoid", "isotonic"]
 
 # Probabilities are clipped to these before their log-odds are taken. They are halfway between 0, or 1, and the nearest
-# number of float32, so that log-odds are finite and different probabilities keep different ones.
+# number of float32, so that log-odds are finite, and different for different probabilities.
 MIN_PROBABILITY, MAX_PROBABILITY = 2.0**-150, 1 - 2.0**-25
 # Log-odds are clipped to ± this before the line is fitted: otherwise a single purchase with probability 0, whose
 # log-odds are -104, would flatten it.
@@ -83,7 +83,7 @@ def _fit_line(targets: np.ndarray, log_odds: np.ndarray) -> tuple[float, float]:
     purchases = targets.sum()
     smoothed = np.where(targets == 1, (purchases + 1) / (purchases + 2), 1 / (len(targets) - purchases + 2))
     log_odds = np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-    # Standardizing makes the search fast. If all log-odds are equal, every slope fits, and the start, 1, is kept.
+    # Standardizing makes the search fast. If all log-odds are equal, every slope fits, and the result is the start, 1.
     mean = log_odds.mean()
     std = log_odds.std() if log_odds.min() < log_odds.max() else 1.0
     standardized = (log_odds - mean) / std

@@ -109,7 +109,7 @@ def train_model(
         verbose: print a line per epoch.
 
     Raises:
-        InputError: the loss diverges.
+        InputError: the loss diverges, or Keras lacks something that the configuration names.
     """
     train_idx, val_idx = np.arange(len(sessions)), np.arange(0)
     if config.validation_split:

@@ -32,7 +32,7 @@ class _StatelessMethods(keras.optimizers.Optimizer):
 @cache
 def with_stateless_apply(optimizer: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
     """A subclass, with the same name, of an optimizer such as Adam."""
-    # The second base overrides only what the first one inherits: methods of Adam itself stay as they are.
+    # The second base overrides only what the first one inherits: methods of Adam itself are not overridden.
     return type(optimizer.__name__, (optimizer, _StatelessMethods), {})
 
 

@@ -35,8 +35,8 @@ def run_grid(
         base: the configuration that the grid varies.
         folds: for each encoding in the grid, the rows to train and validate on.
         seed: of every training.
-        checkpoints: a folder that all workers can access. Completed points are kept in it, for the same search to
-            resume from, and the rows of all folds.
+        checkpoints: a folder that all workers can access. Completed points are saved in it, for the same search to
+            resume from, and so are the folds, for workers to read.
 
     Returns:
         A row per point, in the order of `grid_points`: its values, val_auc, val_auc_se, val_loss, loss and epochs, as
