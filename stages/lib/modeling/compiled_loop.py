@@ -1,8 +1,8 @@
 """Where the step of training is compiled: many steps in one XLA program.
 
 `model.fit` returns to Python after each batch, which for a small network costs far more than the arithmetic. Here a
-loop over many batches is compiled as a whole. The weights and the optimizer's state are tensors inside it, and a step is
-computed by Keras' own stateless calls.
+loop over many batches is compiled as a whole. The weights and the optimizer's state are tensors inside it, and Keras'
+own stateless calls compute a step.
 """
 
 import json
@@ -113,7 +113,7 @@ class _FastL2(keras.regularizers.L2):
 
 
 def _clone_for_xla(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A copy of the layer, with faster dropout and regularizers, so that a cached loop does not hold the model in memory."""
+    """A copy of the layer, with faster dropout and regularizers, so that a cached loop does not refer to the model."""
     if hasattr(layer, "adapt"):  # the result of `adapt` is neither in the layer's configuration nor in its variables
         raise ValueError(f"layer {layer.name} is adapted to data: apply it to the rows before training")
     is_plain_dropout = type(layer) is keras.layers.Dropout and layer.noise_shape is None
