@@ -81,7 +81,7 @@ def _is_installed(package: str | None) -> bool:
 
 def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
     # Each fit compiles anew; otherwise only the first split would, and the mean of the seconds would be too low.
-    compiled_loop._programs.clear()
+    compiled_loop.clear_cache()
     return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
 
 

@@ -17,9 +17,8 @@ from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write
 from stages.lib.dataset.schema import Schema
-from stages.lib.modeling.calibration import decide
-from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import MISSING, Category
+from stages.lib.modeling.columns import MISSING, CategoricalColumn
+from stages.lib.modeling.decision import Decision, decide
 from stages.lib.preparation.engine import default_memory_limit, open_engine
 from stages.lib.preparation.reader import read_rows, source_errors
 from stages.lib.preparation.scoring import sessions_to_score
@@ -60,25 +59,25 @@ def score(sessions: Table, names: list[str], model: "Model", decision: Decision,
     ):
         for batch in batches:
             features = batch.to_pandas()
-            strangers.update({one.name: unknown(features[one.name], one) for one in model.encoder.categories})
+            strangers.update({one.name: unknown(features[one.name], one) for one in model.encoder.categorical})
             probabilities = decision.calibration.apply(model.predict(features))
             decided = decide(probabilities, decision.threshold)
             columns = [*map(batch.column, names), pa.array(probabilities), pa.array(decided)]
             writer.write(pa.record_batch(columns, schema=schema))
             progress.update(len(batch))
     print(f"{count} sessions, written to {output}")
-    for one in model.encoder.categories:
+    for one in model.encoder.categorical:
         if strangers[one.name] > UNKNOWN_SHARE * count:
             print(
                 f"score: column '{one.name}': {strangers[one.name]} of {count} values are none of those that the model "
-                f"tells apart ({', '.join(one.levels[:5])} …); they count as {one.levels[one.unknown]}",
+                f"tells apart ({', '.join(one.categories[:5])} …); they count as {one.unknown}",
                 file=sys.stderr,
             )
 
 
-def unknown(column: pd.Series, category: Category) -> int:
+def unknown(column: pd.Series, category: CategoricalColumn) -> int:
     """How many values of the column are none of the category's levels."""
-    return int((~column.fillna(MISSING).isin(category.levels)).sum())
+    return int((~column.fillna(MISSING).isin(category.categories)).sum())
 
 
 if __name__ == "__main__":

@@ -472,7 +472,8 @@ def test_too_few_purchases_for_smote_are_refused_before_training(
     Path("predictions.parquet").write_bytes(EARLIER)
     ran = run_stage("smote_train", "train.parquet", "test.parquet", "encoder.json", "model", "predictions.parquet")
     assert ran.error == (
-        "smote_train: 24 purchases to train on, too few for smote_train.k_neighbors: 30; at most 23 are possible"
+        "smote_train: smote_train.k_neighbors: 30 is too high for 24 purchases in the training set; lower it to at "
+        "most 23"
     )
     assert Path("predictions.parquet").read_bytes() == EARLIER
     assert not Path("model").exists()

@@ -1,4 +1,4 @@
-"""The grid on a Dask cluster: the same bytes as on one machine, whatever happens to its workers."""
+"""The grid on a Dask cluster gives the same bytes as on one machine, even if workers are killed."""
 
 import os
 import re
@@ -6,37 +6,40 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any, cast
 
 import pytest
 import readme
 import yaml
 from distributed import Client
+from helpers import ROOT
 from joblib import delayed
 from project import Project
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import load
+from stages.lib.common.params import Params
 from stages.lib.tuning import workers
+from stages.lib.tuning.workers import Call, worker_pool
 
-ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+RESUME = "run the stage again to resume"
 
 pytestmark = pytest.mark.slow
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Cluster:
-    """A scheduler, and workers that are started in a folder; all of them listen on this machine only."""
+    """A scheduler and workers, started in a folder; they listen on this machine only."""
 
-    def __init__(self, folder: Path, logs: Path):
+    def __init__(self, folder: Path, logs: Path) -> None:
         self.logs = logs
         self.address = f"tcp://127.0.0.1:{free_port()}"
         self.scheduler = self._start(folder, "scheduler", "--port", self.address.split(":")[-1])
@@ -49,7 +52,7 @@ class Cluster:
             client.wait_for_workers(len(self.workers), timeout=30)
 
     def kill(self, process: subprocess.Popen) -> None:
-        """With a worker goes the nanny that would start it again."""
+        """The nanny process, which would restart a worker, is killed with it."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -60,10 +63,10 @@ class Cluster:
 
     def _start(self, folder: Path, *command: str) -> subprocess.Popen:
         Project.commands.add(("dask", *command))
-        here = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
+        options = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
         with (self.logs / f"{command[0]}.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "dask", *command, *here],
+                [sys.executable, "-m", "dask", *command, *options],
                 cwd=folder,
                 stdout=log,
                 stderr=log,
@@ -71,9 +74,12 @@ class Cluster:
             )
 
 
+StartCluster = Callable[..., Cluster]
+
+
 @pytest.fixture
-def start_cluster(tmp_path: Path):
-    """start_cluster(folder): a scheduler that is stopped, with its workers, after the test."""
+def start_cluster(tmp_path: Path) -> Iterator[StartCluster]:
+    """start_cluster(folder) starts a scheduler, which is stopped with its workers after the test."""
     started = []
 
     def start(folder: Path = ROOT) -> Cluster:
@@ -85,29 +91,32 @@ def start_cluster(tmp_path: Path):
         cluster.stop()
 
 
-def refusal(address: str, *calls) -> str:
-    """The one line that a pool of workers at this address ends with, when it makes these calls."""
-    with pytest.raises(InputError) as refused, workers.worker_pool(1, address) as pool:
+def error_of_calls(address: str, *calls: Call) -> str:
+    """The one line of the error when a pool of workers at this address makes these calls."""
+    with pytest.raises(InputError) as raised, worker_pool(1, address) as pool:
         pool(calls)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
-def points(lines: Iterable[str], wanted: Iterable[str] = ("none",)) -> list[str]:
-    """The points, such as 3/8, that the lines tell of, up to where the wanted ones are all among them."""
-    found: list[str] = []
+def read_points(lines: Iterable[str], until: Iterable[str] = ("the end",)) -> list[str]:
+    """The points in the log, such as 3/8, up to the line with which all those in `until` have come."""
+    points: list[str] = []
     for line in lines:
-        found += [line.split()[1]] if line.startswith("point ") else []
-        if set(wanted) <= set(found):
+        if line.startswith("point "):
+            points.append(line.split()[1])
+        if {*until} <= {*points}:
             break
-    return found
+    return points
 
 
-def test_a_worker_is_killed_and_the_files_are_those_of_this_machine(start_cluster, tmp_path: Path) -> None:
-    changes = {
+def test_if_a_worker_is_killed_the_grid_gives_the_same_files_as_on_one_machine(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {
         "simulate.sessions": 1500,
         "simulate.purchases": 150,
-        "train_base.training.epochs": 40,  # slow enough to be met on the way
+        "train_base.training.epochs": 40,  # slow enough to be interrupted
         "grid_search.grid": {"learning_rate": [0.0001, 0.0003, 0.001, 0.003], "batch_size": [16, 24]},
         "grid_search.folds": 2,
         "validation.folds": 0,
@@ -125,65 +134,70 @@ def test_a_worker_is_killed_and_the_files_are_those_of_this_machine(start_cluste
     assert "up to date" in project.dvc("status", "grid_search")
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "grid_search"]
     with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, text=True) as stage:
-        before = points(stage.stdout, {"3/8", "4/8"})  # both of the grid's shards have two points at least
+        stdout = cast(IO[str], stage.stdout)
+        before = read_points(stdout, until={"3/8", "4/8"})  # both shards of the grid have completed two points
         cluster.kill(cluster.workers[0])
-        after = points(stage.stdout)
+        after = read_points(stdout)
     assert stage.returncode == 0
-    assert after and not {"1/8", "2/8"} & set(after), (before, after)  # the other worker went on from there
+    assert after and not {"1/8", "2/8"} & {*after}, (before, after)  # the other worker resumed
     assert contents(project, outputs) == expected
 
 
-def contents(project: Project, outputs: list) -> dict[Path, bytes]:
-    paths = [project.folder / (out if isinstance(out, str) else next(iter(out))) for out in outputs]
+def contents(project: Project, outputs: list[str | dict[str, Any]]) -> dict[Path, bytes]:
+    paths = [project.folder / (output if isinstance(output, str) else next(iter(output))) for output in outputs]
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     return {file: file.read_bytes() for file in files}
 
 
-def test_calls_are_made_by_the_workers_even_if_there_is_one_and_their_errors_come_back(
-    start_cluster, monkeypatch: pytest.MonkeyPatch
+def test_calls_are_made_by_workers_and_their_errors_are_raised(
+    start_cluster: StartCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = start_cluster()
     cluster.add_worker(ROOT)
-    with workers.worker_pool(1, cluster.address) as pool:
+    with worker_pool(1, cluster.address) as pool:
         (process,) = pool([delayed(os.getpgid)(0)])
         assert process == cluster.workers[0].pid
         with pytest.raises(InputError, match=re.escape("no.yaml: no such file")):
-            pool.by(0, delayed(load)("seed", path=Path("no.yaml")))
-    with monkeypatch.context() as changed:
-        changed.setattr(workers, "CODE", "edited")
-        assert "a worker has loaded other code" in refusal(cluster.address, delayed(os.getpid)())
-    go_on = "run again to go on from there"
-    assert refusal(cluster.address, delayed(os._exit)(1)) == (
-        f"{cluster.address}: workers were killed, for want of memory perhaps; {go_on}"
+            pool.run_on(0, delayed(Params.load)(Path("no.yaml")))
+    with monkeypatch.context() as edited:
+        edited.setattr(workers, "CODE", "edited")
+        message = error_of_calls(cluster.address, delayed(os.getpid)())
+        assert message == "a worker was started with other code than stages/ has now; restart the workers"
+    assert error_of_calls(cluster.address, delayed(os._exit)(1)) == (
+        f"{cluster.address}: workers were killed, perhaps for lack of memory; {RESUME}"
     )
-    scheduler_dies = delayed(os.killpg)(cluster.scheduler.pid, signal.SIGKILL)
-    assert refusal(cluster.address, scheduler_dies) == f"{cluster.address}: the scheduler has gone; {go_on}"
+    kill_scheduler = delayed(os.killpg)(cluster.scheduler.pid, signal.SIGKILL)
+    assert error_of_calls(cluster.address, kill_scheduler) == (
+        f"{cluster.address}: the connection to the scheduler was lost; {RESUME}"
+    )
 
 
-def test_a_cluster_that_cannot_do_the_work_is_refused(
-    start_cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_cluster_without_suitable_workers_is_an_error(
+    start_cluster: StartCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "PATIENCE", 3)
+    monkeypatch.setattr(workers, "TIMEOUT", 3)
     cluster = start_cluster()
-    assert refusal(cluster.address) == f"{cluster.address}: no worker has joined this scheduler"
+    assert error_of_calls(cluster.address) == f"{cluster.address}: no worker has joined this scheduler"
     cluster.add_worker(ROOT, threads=2)
-    assert refusal(cluster.address).endswith("TensorFlow wants workers of one thread: start them with --nthreads 1")
+    assert error_of_calls(cluster.address) == (
+        f"{cluster.address}: TensorFlow needs workers with one thread: start them with --nthreads 1"
+    )
     cluster.add_worker(tmp_path)
-    inside = "start its scheduler and its workers in the project's folder"
-    assert refusal(cluster.address) == f"{cluster.address}: {inside}"
+    other_folder = "start the scheduler and its workers in the project's folder"
+    assert error_of_calls(cluster.address) == f"{cluster.address}: {other_folder}"
 
-    astray = start_cluster(tmp_path)
-    astray.add_worker(ROOT)
-    assert refusal(astray.address) == f"{astray.address}: {inside}"
+    misplaced = start_cluster(tmp_path)
+    misplaced.add_worker(ROOT)
+    assert error_of_calls(misplaced.address) == f"{misplaced.address}: {other_folder}"
 
 
-def test_without_a_scheduler_or_without_dask_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "PATIENCE", 1)
+def test_a_missing_scheduler_and_a_missing_dask_are_errors_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "TIMEOUT", 1)
     address = f"tcp://127.0.0.1:{free_port()}"
-    assert refusal(address) == f"{address}: no Dask scheduler answers there"
+    assert error_of_calls(address) == f"{address}: no Dask scheduler answers at this address"
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert refusal(address) == f"{address}: Dask is not installed: pip install -r requirements-cluster.txt"
+    assert error_of_calls(address) == f"{address}: Dask is not installed: pip install -r requirements-cluster.txt"
 
 
-def test_these_are_the_commands_that_the_readme_gives() -> None:
+def test_the_readme_has_these_commands() -> None:
     assert not readme.not_run("Past one machine's memory, and past one machine", Project.commands)

@@ -17,7 +17,7 @@ from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.encoder import Encoder
 
-MAX_CATEGORIES = 255  # of a column that the trees treat as categorical; scikit-learn allows no more
+MAX_CATEGORIES = 255  # scikit-learn's limit; columns with more are split by their ordinals, as numbers are
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ def fit_trees(
     sessions: Sessions, encoder: Encoder, *, settings: Trees, seed: int, extra_seed: int = 0, verbose: bool = False
 ) -> Baseline:
     """Histogram gradient boosting on ordinals: a categorical column is one column, not one-hot."""
-    n_categories = [len(category.levels) for category in encoder.categories]
-    is_categorical = encoder.code_is_category.copy()
-    is_categorical[len(is_categorical) - len(n_categories) :] = np.array(n_categories) <= MAX_CATEGORIES
+    is_categorical = encoder.is_categorical
+    if encoder.categorical:
+        few = [len(column.categories) <= MAX_CATEGORIES for column in encoder.categorical]
+        is_categorical[-len(few) :] = few
     classifier = HistGradientBoostingClassifier(
         **settings.model_dump(), categorical_features=is_categorical, random_state=seed + extra_seed
     )
-    return _fit(classifier, sessions, encoder.codes)
+    return _fit(classifier, sessions, encoder.ordinals)
 
 
 def _fit(classifier: Any, sessions: Sessions, encode: Callable[[pd.DataFrame], np.ndarray]) -> Baseline:

@@ -41,7 +41,7 @@ Inspect = Callable[[Predictor, Sessions], pd.Series]
 class OutOfFold:
     """Targets and probabilities of all validation rows, fold after fold, both of shape (rows,).
 
-    `inspections` has a column per fold: what `inspect` found there.
+    `inspections` has a column per fold: the result of `inspect`.
     """
 
     targets: np.ndarray
@@ -68,6 +68,9 @@ def cross_validate(
         n_folds: their number; 0 for no cross-validation, which gives no rows.
         seed: of the assignment to folds.
         inspect: called with each fold's model and its validation rows.
+
+    Raises:
+        InputError: there are too few rows for the folds, or training fails.
     """
     targets, probabilities, inspections = [np.empty(0, int)], [np.empty(0, np.float32)], {}
     folds = cv_folds(sessions, strategy, n_folds, seed) if n_folds else []

@@ -1,252 +1,171 @@
-"""From a session's features to the network's inputs, as the training rows say."""
+"""The encoder: from features to the inputs of a network, with statistics of the training set only."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from stages.lib.common.errors import InputError
+from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_json
-from stages.lib.common.params import Encoding
+from stages.lib.common.params import Encoding, Section
 from stages.lib.dataset.matrix import Matrix, concatenate
 from stages.lib.dataset.parquet import Frame, iter_chunks
-
-INFREQUENT, MISSING = "(rare)", "(missing)"
-FARTHEST = 3.0  # normal scores beyond are as far
-KNOTS = 256  # of a normal score, at most
+from stages.lib.modeling.columns import CategoricalColumn, NumericColumn
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number: missing values are the training median; `indicator` adds a column that marks them.
+class Block:
+    """Neighboring inputs, before they are centered and scaled.
 
-    Its code is standardised by `mean` and `scale`. Where there are `knots`, codes, the input is not the code but a
-    line between the `scores` that belong to them. `edges` are codes too: between two of them another input rises
-    from 0 to 1.
+    Attributes:
+        names: of the inputs.
+        columns: for each input, the column of the features that it comes from.
+        source: the columns of `Encoder.ordinals` that they are computed from.
+        compute: from these, (rows, width of `source`), to the block, (rows, len(names)).
     """
 
-    name: str
-    median: float
-    mean: float
-    scale: float
-    indicator: bool
-    knots: tuple[float, ...] = ()
-    scores: tuple[float, ...] = ()
-    edges: tuple[float, ...] = ()
+    names: list[str]
+    columns: list[str]
+    source: slice
+    compute: Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Category:
-    """One-hot of `levels`, less the first, the most frequent one.
+class Encoder(Section):
+    """Fitted by `fit_encoder`: `mean` and `scale` center and scale each input; `blocks` says what the inputs are."""
 
-    Levels of too few training rows are one level, INFREQUENT; a missing value is a level of its own, where training had
-    some. A level that training never saw counts as INFREQUENT, or, where no level was rare, as the most frequent one.
-    """
-
-    name: str
-    levels: tuple[str, ...]
-
-    @property
-    def unknown(self) -> int:
-        """The place of the level that a level that training never saw counts as."""
-        return self.levels.index(INFREQUENT) if INFREQUENT in self.levels else 0
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Fitted on training rows by `fit`; gives float32 inputs, less their `mean` on those rows, and over `scale`."""
-
-    numbers: tuple[Number, ...]
-    categories: tuple[Category, ...]
+    numeric: tuple[NumericColumn, ...]
+    categorical: tuple[CategoricalColumn, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
     @property
-    def names(self) -> list[str]:
-        """The inputs' names, in order: a number's own, its parts' `column[part]`, a category's `column=level`."""
-        marks = [f"{number.name}=(missing)" for number in self._marked]
-        parts = [f"{number.name}[{part}]" for number in self.numbers for part in range(1, len(number.edges))]
-        levels = [f"{category.name}={level}" for category in self.categories for level in category.levels[1:]]
-        return [number.name for number in self.numbers] + marks + parts + levels
+    def blocks(self) -> list[Block]:
+        """All inputs, in order: numeric columns, missing indicators, bins, one-hot categories."""
+        with_missing = [column.name for column in self.numeric if column.has_missing]
+        n_numeric, n_noncategorical = len(self.numeric), len(self.numeric) + len(with_missing)
+        numeric = [(slice(i, i + 1), column) for i, column in enumerate(self.numeric)]
+        categorical = [(slice(i, i + 1), column) for i, column in enumerate(self.categorical, start=n_noncategorical)]
+        blocks = [Block([column.name], [column.name], source, column.scaled) for source, column in numeric]
+        names = [f"{name}=(missing)" for name in with_missing]
+        blocks.append(Block(names, with_missing, slice(n_numeric, n_noncategorical), lambda indicators: indicators))
+        for source, number in numeric:
+            if number.bin_edges:
+                names = [f"{number.name}[{bin_number}]" for bin_number in range(1, len(number.bin_edges))]
+                blocks.append(Block(names, [number.name] * len(names), source, number.binned))
+        for source, category in categorical:
+            names = [f"{category.name}={name}" for name in category.categories[1:]]
+            blocks.append(Block(names, [category.name] * len(names), source, category.one_hot))
+        return blocks
 
     @property
-    def columns(self) -> list[str]:
-        """For each input, the raw column that it comes from."""
-        parts = [number.name for number in self.numbers for _ in number.edges[1:]]
-        levels = [category.name for category in self.categories for _ in category.levels[1:]]
-        return [number.name for number in (*self.numbers, *self._marked)] + parts + levels
+    def input_names(self) -> list[str]:
+        """The name of each input: a column's own, `column=(missing)`, `column[bin]` or `column=category`."""
+        return [name for block in self.blocks for name in block.names]
 
     @property
-    def _marked(self) -> list[Number]:
-        return [number for number in self.numbers if number.indicator]
+    def input_columns(self) -> list[str]:
+        """For each input, the column of the features that it comes from."""
+        return [column for block in self.blocks for column in block.columns]
 
     def inputs(self, features: Frame) -> Matrix:
-        """Inputs, float32 of shape (rows, inputs), in a file if they are more than a chunk; made a part at a time."""
+        """Inputs, float32 of shape (rows, inputs), computed by chunks; in a file if they exceed a chunk."""
         return concatenate((len(features), len(self.mean)), map(self.transform, iter_chunks(features)))
 
     def transform(self, features: pd.DataFrame) -> np.ndarray:
         """Inputs, float32 of shape (rows, inputs)."""
-        return self.expand(self.codes(features))
+        return self.expand(self.ordinals(features))
 
-    def codes(self, features: pd.DataFrame) -> np.ndarray:
-        """Standardised numbers, then 0/1 marks of missing ones, then a level's place for each category; float64."""
-        columns: list[Number | Category] = [*self.numbers, *self.categories]
-        _require(features, [column.name for column in columns])
-        values = features[[number.name for number in self.numbers]].to_numpy(np.float64)
+    def ordinals(self, features: pd.DataFrame) -> np.ndarray:
+        """Features as numbers, one column each, as trees and SMOTENC take them.
+
+        Returns:
+            float64 of shape (rows, columns): the standardized numeric columns, then the missing indicators, 0 or 1,
+            then the categorical columns, each value as its position in `categories`.
+
+        Raises:
+            InputError: a column is missing.
+        """
+        numeric_names = [column.name for column in self.numeric]
+        _require_columns(features, [*numeric_names, *(column.name for column in self.categorical)])
+        values = features[numeric_names].to_numpy(np.float64)
         missing = np.isnan(values)
-        values = np.where(missing, [number.median for number in self.numbers], values)
-        values = (values - [number.mean for number in self.numbers]) / [number.scale for number in self.numbers]
-        marks = missing[:, [number.indicator for number in self.numbers]]
-        places = [_places(features[category.name], category) for category in self.categories]
-        return np.column_stack([values, marks, *places])
-
-    def expand(self, codes: np.ndarray) -> np.ndarray:
-        """Inputs, float32 of shape (rows, inputs), from `codes`: numbers, marks, parts, one-hot categories."""
-        inputs = np.empty((len(codes), len(self.mean)), np.float32)
-        for start, block in _blocks(codes, self.numbers, self.categories):
-            part = slice(start, start + block.shape[1])
-            inputs[:, part] = (block - np.array(self.mean[part])) / self.scale[part]
-        return inputs
+        values = np.where(missing, [column.median for column in self.numeric], values)
+        standardized = (values - [column.mean for column in self.numeric]) / [column.scale for column in self.numeric]
+        indicators = missing[:, [column.has_missing for column in self.numeric]]
+        ordinals = [column.ordinals(features[column.name]) for column in self.categorical]
+        return np.column_stack([standardized, indicators, *ordinals])
 
     @property
-    def code_is_category(self) -> np.ndarray:
-        """For each column of `codes`, whether it is a mark or a category, not a quantity."""
-        categorical = len(self._marked) + len(self.categories)
-        return np.arange(len(self.numbers) + categorical) >= len(self.numbers)
+    def is_categorical(self) -> np.ndarray:
+        """For each column of `ordinals`, whether it is a missing indicator or a categorical column."""
+        n_indicators = sum(column.has_missing for column in self.numeric)
+        return np.repeat([False, True], [len(self.numeric), n_indicators + len(self.categorical)])
+
+    def expand(self, ordinals: np.ndarray) -> np.ndarray:
+        """Inputs, float32 of shape (rows, inputs), from `ordinals`."""
+        inputs, start = np.empty((len(ordinals), len(self.mean)), np.float32), 0
+        for block in self.blocks:
+            part = slice(start, start + len(block.names))
+            values = block.compute(ordinals[:, block.source])
+            inputs[:, part] = (values - np.array(self.mean[part])) / self.scale[part]
+            start = part.stop
+        return inputs
 
     def save(self, path: Path) -> None:
-        write_json(path, asdict(self))
+        write_json(path, self.model_dump())
 
     @classmethod
-    def load(cls, path: Path) -> "Encoder":
-        state = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            tuple(Number(**_tuples(number)) for number in state["numbers"]),
-            tuple(Category(**_tuples(category)) for category in state["categories"]),
-            tuple(state["mean"]),
-            tuple(state["scale"]),
-        )
+    def load(cls, path: Path) -> Self:
+        with file_errors(path, "the encoder of a trained model", "expected the folder of a trained model"):
+            return cls.model_validate_json(path.read_bytes())
 
 
-def fit_encoder(features: Frame, settings: Encoding) -> Encoder:
-    """The encoder of these training rows, of which a column or a part is looked at at a time.
+def fit_encoder(features: Frame, encoding: Encoding) -> Encoder:
+    """Fit the encoder, with a column or a chunk of rows in memory at a time.
 
-    numbers: standard, or quantile: the normal score of a value's rank among them, within ±3. bins: beside it the
-    number's piecewise-linear encoding in so many parts (Gorishniy, Rubachev & Babenko 2022, "On Embeddings for
-    Numerical Features in Tabular Deep Learning"), cut at its values where they are no more, or else at quantiles.
-    Marks and categories are standardised with standard numbers, and only centred with quantiles, as parts are.
+    Args:
+        features: of the training set.
+        encoding: scaling "standard" gives zero mean and unit variance; "quantile" gives numeric columns the normal
+            score of a value's rank, within ±3, and only centers the other inputs. `bins` adds to each numeric column
+            its piecewise-linear encoding (Gorishniy, Rubachev & Babenko 2022, "On Embeddings for Numerical Features
+            in Tabular Deep Learning"), which is only centered if scaling is "quantile".
     """
-    fitted = [
-        (_fit_number if pd.api.types.is_numeric_dtype(column) else _fit_category)(column, settings)
+    columns = [
+        NumericColumn.fit(column, encoding)
+        if pd.api.types.is_numeric_dtype(column)
+        else CategoricalColumn.fit(column, encoding)
         for _, column in features.items()
     ]
-    numbers = tuple(one for one in fitted if isinstance(one, Number))
-    categories = tuple(one for one in fitted if isinstance(one, Category))
-    mean, variance = _moments(features, Encoder(numbers, categories, (), ()))
-    scale = np.sqrt(variance) if settings.scaling == "standard" else np.ones(len(mean))
-    # Numbers are on their scale already; the second time would only change the last digits.
-    mean[: len(numbers)], scale[: len(numbers)] = 0.0, 1.0
+    numeric = tuple(column for column in columns if isinstance(column, NumericColumn))
+    categorical = tuple(column for column in columns if isinstance(column, CategoricalColumn))
+    unscaled = Encoder(numeric=numeric, categorical=categorical, mean=(), scale=())
+    mean, variance = _mean_and_variance(features, unscaled)
+    scale = np.sqrt(variance) if encoding.scaling == "standard" else np.ones(len(mean))
+    # Numeric columns are scaled already; to do it again would only change the last digits.
+    mean[: len(numeric)], scale[: len(numeric)] = 0.0, 1.0
     scale[scale == 0] = 1.0
-    return Encoder(numbers, categories, tuple(mean.tolist()), tuple(scale.tolist()))
+    return unscaled.model_copy(update={"mean": tuple(mean.tolist()), "scale": tuple(scale.tolist())})
 
 
-def _moments(features: Frame, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the variance of each input before it is centred and scaled: of parts, put together."""
-    found, counts = [], []
-    for part in iter_chunks(features):
-        blocks = _blocks(encoder.codes(part), encoder.numbers, encoder.categories)
-        moments = [(block.mean(axis=0), block.var(axis=0)) for _, block in blocks]
-        found.append(np.hstack(moments))
-        counts.append(len(part))
-    shares = (np.array(counts) / sum(counts))[:, np.newaxis]
-    means, variances = np.stack(found, axis=1)
-    mean = (shares * means).sum(axis=0)
-    return mean, (shares * (variances + (means - mean) ** 2)).sum(axis=0)
+def _mean_and_variance(features: Frame, encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
+    """Of each input before it is centered and scaled, combined from those of chunks."""
+    moments, rows = [], []
+    for chunk in iter_chunks(features):
+        ordinals = encoder.ordinals(chunk)
+        blocks = [block.compute(ordinals[:, block.source]) for block in encoder.blocks]
+        moments.append(np.hstack([(block.mean(axis=0), block.var(axis=0)) for block in blocks]))
+        rows.append(len(chunk))
+    weights = (np.array(rows) / sum(rows))[:, np.newaxis]
+    means, variances = np.stack(moments, axis=1)
+    mean = (weights * means).sum(axis=0)
+    return mean, (weights * (variances + (means - mean) ** 2)).sum(axis=0)
 
 
-def _fit_number(column: pd.Series, settings: Encoding) -> Number:
-    values = column.to_numpy(np.float64)
-    missing = np.isnan(values)
-    median = float(np.median(values[~missing])) if not missing.all() else 0.0
-    values = np.where(missing, median, values)
-    # Where all values are the same, the mean's last digit can still leave a deviation.
-    mean, scale = float(values.mean()), float(values.std()) if values.min() < values.max() else 1.0
-    codes = (values - mean) / scale
-    knots, scores = _normal_scores(codes) if settings.scaling == "quantile" else ((), ())
-    edges = _edges(codes[~missing], settings.bins)
-    return Number(str(column.name), median, mean, scale, bool(missing.any()), knots, scores, edges)
-
-
-def _normal_scores(codes: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Values, at most KNOTS of them, and the normal score of each one's middle rank."""
-    values, counts = np.unique(codes, return_counts=True)
-    scores = norm.ppf((counts.cumsum() - counts / 2) / len(codes))
-    if len(values) > KNOTS:
-        # Even in scores, not in ranks, which would leave few for the tails.
-        chosen = np.unique(np.searchsorted(scores, np.linspace(scores[0], scores[-1], KNOTS)).clip(max=len(values) - 1))
-        values, scores = values[chosen], scores[chosen]
-    scores = np.clip(scores, -FARTHEST, FARTHEST) if len(values) > 1 else np.zeros(1)
-    return tuple(values.tolist()), tuple(scores.tolist())
-
-
-def _edges(codes: np.ndarray, bins: int) -> tuple[float, ...]:
-    if not bins or not len(codes):
-        return ()
-    values = np.unique(codes)
-    if len(values) > bins:
-        values = np.unique(np.quantile(codes, np.linspace(0, 1, bins + 1)))
-    return tuple(values.tolist()) if len(values) > 1 else ()
-
-
-def _fit_category(column: pd.Series, settings: Encoding) -> Category:
-    counts = column.fillna(MISSING).value_counts()
-    # By name where counts tie, so that the order never depends on that of the rows.
-    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    most = settings.max_categories if len(order) <= settings.max_categories else settings.max_categories - 1
-    kept = {level for level, count in order[:most] if count >= settings.min_frequency * len(column)}
-    # A level may be called INFREQUENT already.
-    merged = counts.groupby(counts.index.where(counts.index.isin(kept), INFREQUENT)).sum()
-    ordered = sorted(merged.items(), key=lambda item: (-item[1], item[0]))
-    return Category(str(column.name), tuple(str(level) for level, _ in ordered))
-
-
-def _places(column: pd.Series, category: Category) -> np.ndarray:
-    places = pd.Index(category.levels).get_indexer(pd.Index(column.fillna(MISSING)))
-    return np.where(places < 0, category.unknown, places)
-
-
-def _blocks(
-    codes: np.ndarray, numbers: tuple[Number, ...], categories: tuple[Category, ...]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The inputs before they are centred and scaled, some columns at a time, each with the place of the first."""
-    first, start = codes.shape[1] - len(categories), len(numbers)
-    for place, number in enumerate(numbers):
-        code = codes[:, place]
-        yield place, (np.interp(code, number.knots, number.scores) if number.knots else code)[:, np.newaxis]
-    yield start, codes[:, start:first]
-    start = first
-    for place, number in enumerate(numbers):
-        if number.edges:
-            low, high = np.array(number.edges[:-1]), np.array(number.edges[1:])
-            yield start, np.clip((codes[:, [place]] - low) / (high - low), 0, 1)
-            start += len(low)
-    for place, category in enumerate(categories, start=first):
-        yield start, codes[:, [place]] == np.arange(1, len(category.levels))
-        start += len(category.levels) - 1
-
-
-def _tuples(state: dict[str, Any]) -> dict[str, Any]:
-    # In JSON they are lists.
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
-
-
-def _require(features: pd.DataFrame, names: list[str]) -> None:
-    absent = [name for name in names if name not in features]
-    if absent:
+def _require_columns(features: pd.DataFrame, names: list[str]) -> None:
+    missing = [name for name in names if name not in features]
+    if missing:
         known = ", ".join(map(str, features))
-        raise InputError(f"no column '{absent[0]}', which the model was trained on; it has {known}")
+        raise InputError(f"no column '{missing[0]}', on which the model was trained; the columns are {known}")

@@ -1,15 +1,15 @@
-"""Training of Keras models at the speed of the processor, with Keras' losses, optimizers and callbacks."""
+"""Training of a Keras model by compiled loops, with Keras' losses, optimizers and callbacks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from stages.lib.common.errors import InputError
 from stages.lib.common.params import Training
 from stages.lib.dataset.matrix import Matrix, shuffled_chunks
 from stages.lib.modeling.backend import keras, tf
-from stages.lib.modeling.compiled_loop import Loop, functional
+from stages.lib.modeling.optimizers import build_optimizer, learning_rates
+from stages.lib.modeling.training_loop import TrainingLoop
 
 VALIDATION_ROWS = 2**16  # rows predicted at a time
 
@@ -18,119 +18,102 @@ def fit(
     model: keras.Model,
     inputs: Matrix,
     targets: np.ndarray,
-    settings: Training,
+    training: Training,
     *,
     seed: int,
-    validation: tuple[Matrix, np.ndarray] | None = None,
+    validation_data: tuple[Matrix, np.ndarray] | None = None,
     validation_freq: int = 1,
     sample_weight: np.ndarray | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
-    """Train `model` in place by binary cross-entropy, computing what `model.compile` and `model.fit` would.
+    """Train `model` in place by binary cross-entropy, with the results of `model.compile` and `model.fit`.
 
-    Epoch `e`, from 0, takes the rows in the order `numpy.random.default_rng([seed, e]).permutation(rows)`, or, of
-    more inputs than `chunks.CHUNK_BYTES`, a chunk at a time in that of `chunks.shuffled`; an array and a file with the
-    same rows are trained on alike. Dropout starts from `seed`: the result is the same to the bit in every process on
-    one machine.
-    Callbacks are called at the begin and end of training and of epochs, not of batches.
+    Epoch `e`, counted from 0, takes the rows in the order of `shuffled_chunks` with the generator
+    `numpy.random.default_rng([seed, e])`; dropout masks depend on `seed` too. So the result is the same to the bit in
+    every process on one machine, and for an array and a file with the same rows.
 
     Args:
-        model: sequential or functional, built, not compiled, ending in one sigmoid or, as several networks with a
-            loss each, in more, of layers which can be created from their configuration.
-        inputs: (rows, features), of which a chunk is in memory at a time if they lie in a file.
+        model: built, not compiled; sequential or functional. It ends in a sigmoid; several outputs are the members of
+            an ensemble, each with a loss of its own. Its layers can be created from their configuration.
+        inputs: (rows, inputs). If they are in a file, a chunk is in memory at a time.
         targets: (rows,) or (rows, 1), 0 or 1.
-        validation: inputs and targets of rows to evaluate after each epoch.
-        validation_freq: epochs from one evaluation to the next, where not all are wanted.
-        sample_weight: (rows,) or (rows, outputs), multiplied by the class weights if there are any.
+        training: optimizer, epochs and so on.
+        seed: see above.
+        validation_data: inputs and targets to evaluate on after each epoch.
+        validation_freq: epochs between two evaluations.
+        sample_weight: (rows,) or (rows, outputs); multiplied by the class weights, if there are any.
+        callbacks: called at the beginning and the end of training and of each epoch, but not of batches.
 
     Returns:
-        For each epoch `loss`, with regularisation and as each batch was met, summed over outputs; for each evaluation
-        `val_loss`, with regularisation, and `val_auc`, of the outputs' mean.
+        For each epoch `loss`: the mean over rows of the loss when their batch was trained on, summed over the outputs,
+        with regularization. For each evaluation `val_loss`, with regularization, and `val_auc`, of the mean output.
 
     Raises:
-        InputError: Keras knows no such optimizer.
-        ValueError: settings, model and shapes do not fit together.
-        FloatingPointError: the loss is no longer finite.
+        InputError: Keras has no such optimizer.
+        ValueError: settings, model and shapes do not go together.
+        FloatingPointError: the loss is not finite.
     """
-    if settings.patience and validation is None:
-        raise ValueError("early stopping (patience > 0) needs validation rows")
-    if settings.patience and validation_freq != 1:
+    if training.patience and validation_data is None:
+        raise ValueError("early stopping (patience > 0) needs validation data")
+    if training.patience and validation_freq != 1:
         raise ValueError("early stopping (patience > 0) needs an evaluation after each epoch")
-    columns = _columns(inputs, targets, _weights(targets, settings.class_weight, sample_weight))
-    held_out = validation and (validation[0], _columns(*validation)[0])
     if not model.built:
         raise ValueError("the model is not built: start it with an Input")
+    columns = _as_columns(inputs, targets, _weights(targets, training.class_weight, sample_weight))
+    validation = (validation_data[0], _as_columns(*validation_data)[0]) if validation_data else None
     _seed_dropout(model, seed)
-    loop = Loop(model, _optimizer(settings, model), settings.batch_size, _rates(settings, len(inputs)), inputs.shape)
-    if len(inputs) <= loop.at_once:
+    rates = learning_rates(training, len(inputs))
+    loop = TrainingLoop(model, build_optimizer(training, model), training.batch_size, rates, inputs.shape)
+    if len(inputs) <= loop.rows_per_chunk:
         inputs = tf.constant(inputs[:], tf.float32)
-    if settings.patience:
-        stop = keras.callbacks.EarlyStopping("val_loss", 0, settings.patience, mode="min", restore_best_weights=True)
-        callbacks = [*callbacks, stop]
-    run = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=model, epochs=settings.epochs)
+    if training.patience:
+        early_stopping = keras.callbacks.EarlyStopping(
+            "val_loss", 0, training.patience, mode="min", restore_best_weights=True
+        )
+        callbacks = [*callbacks, early_stopping]
+    all_callbacks = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=model, epochs=training.epochs)
     model.stop_training = False
-    run.on_train_begin()
+    all_callbacks.on_train_begin()
     logs: dict[str, float] = {}
-    for epoch in range(settings.epochs):
-        run.on_epoch_begin(epoch)
-        random = np.random.default_rng([seed, epoch])
-        logs = {"loss": loop.epoch(shuffled_chunks([inputs, *columns], loop.at_once, random))}
-        if held_out and (epoch + 1) % validation_freq == 0:
-            logs |= _evaluate(model, *held_out)
+    for epoch in range(training.epochs):
+        all_callbacks.on_epoch_begin(epoch)
+        rng = np.random.default_rng([seed, epoch])
+        logs = {"loss": loop.run_epoch(shuffled_chunks([inputs, *columns], loop.rows_per_chunk, rng))}
+        if validation and (epoch + 1) % validation_freq == 0:
+            logs |= _evaluate(model, *validation)
         if not np.isfinite([logs["loss"], logs.get("val_loss", 0)]).all():
-            raise FloatingPointError(f"the loss is no longer finite in epoch {epoch + 1}: try a lower learning rate")
-        run.on_epoch_end(epoch, logs)
+            raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}: try a lower learning rate")
+        all_callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-    run.on_train_end(logs)
+    all_callbacks.on_train_end(logs)
     return model.history.history
 
 
-def _weights(targets: np.ndarray, class_weights: str, sample_weight: np.ndarray | None) -> np.ndarray:
-    """Weights, (rows, 1) or (rows, outputs); `balanced` gives both classes the same sum."""
+def _weights(targets: np.ndarray, class_weight: str, sample_weight: np.ndarray | None) -> np.ndarray:
+    """Weights, (rows, 1) or (rows, outputs); `balanced` gives both classes the same total."""
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, float)
     weights = weights.reshape(len(weights), -1)
-    if class_weights == "balanced":
+    if class_weight == "balanced":
         labels = np.ravel(targets).astype(int)
         counts = np.bincount(labels, minlength=2)
-        balance = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        weights = weights * balance[labels][:, np.newaxis]
+        by_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        weights = weights * by_class[labels][:, np.newaxis]
     return weights
 
 
-def _columns(inputs: Matrix, targets: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
-    """Targets, shape (rows, 1), and weights, as float32 and as many as there are rows of inputs."""
-    if not len(inputs) or {len(inputs)} != {len(part) for part in (targets, *weights)}:
-        raise ValueError(f"{len(inputs)} rows of inputs, {len(targets)} of targets: expected as many, not none")
-    columns = (np.reshape(targets, (len(inputs), -1)), *weights)
-    return [np.asarray(column, np.float32) for column in columns]
+def _as_columns(inputs: Matrix, targets: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
+    """Targets, as (rows, 1), and weights, in float32."""
+    if not len(inputs) or {len(inputs)} != {len(array) for array in (targets, *weights)}:
+        raise ValueError(f"{len(inputs)} rows of inputs, {len(targets)} of targets: expected equal numbers, above 0")
+    return [np.asarray(array, np.float32) for array in (np.reshape(targets, (len(inputs), -1)), *weights)]
 
 
 def _seed_dropout(model: keras.Model, seed: int) -> None:
-    """Start the generators of random numbers in the model's layers from `seed`, each its own."""
-    for index, variable in enumerate(model.non_trainable_variables):
+    """Seed the random generator of each dropout layer, each differently."""
+    for i, variable in enumerate(model.non_trainable_variables):
         if variable.name == "seed_generator_state":
-            variable.assign([np.random.default_rng([seed, index, 1]).integers(2**31), 0])
-
-
-def _optimizer(settings: Training, model: keras.Model) -> keras.optimizers.Optimizer:
-    try:
-        kind = keras.optimizers.get(settings.optimizer).__class__
-    except ValueError:
-        raise InputError(f"params.yaml: training.optimizer: Keras knows no '{settings.optimizer}'") from None
-    # AdamW takes no None, and others would do for 0 what they need not.
-    decay = settings.weight_decay if settings.weight_decay or kind is keras.optimizers.AdamW else None
-    optimizer = functional(kind)(learning_rate=settings.learning_rate, weight_decay=decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    optimizer.build(model.trainable_variables)
-    return optimizer
-
-
-def _rates(settings: Training, rows: int) -> np.ndarray:
-    """The learning rate of each step; cosine as `keras.optimizers.schedules.CosineDecay` over all epochs."""
-    done = np.linspace(0, 1, settings.epochs * -(-rows // settings.batch_size), endpoint=False)
-    down = 0.5 * (1 + np.cos(np.pi * done)) if settings.schedule == "cosine" else np.ones_like(done)
-    return settings.learning_rate * down
+            variable.assign([np.random.default_rng([seed, i, 1]).integers(2**31), 0])
 
 
 def _evaluate(model: keras.Model, inputs: Matrix, targets: np.ndarray) -> dict[str, float]:
@@ -138,9 +121,8 @@ def _evaluate(model: keras.Model, inputs: Matrix, targets: np.ndarray) -> dict[s
     loss, outputs = 0.0, []
     for start in range(0, len(inputs), VALIDATION_ROWS):
         part = slice(start, start + VALIDATION_ROWS)
-        outputs.append(
-            tf.reduce_mean(model(tf.constant(inputs[part], tf.float32), training=False), axis=1, keepdims=True)
-        )
+        batch = tf.constant(inputs[part], tf.float32)
+        outputs.append(tf.reduce_mean(model(batch, training=False), axis=1, keepdims=True))
         loss += float(cross_entropy(targets[part], outputs[-1]))
     loss = loss / len(inputs) + float(sum(model.losses))
     auc = roc_auc_score(targets, np.concatenate(outputs)) if np.isfinite(loss) else np.nan

@@ -1,4 +1,4 @@
-"""A trained network with its encoder: fitted on sessions, saved in a folder, asked for probabilities."""
+"""A network with the encoder of its inputs: trained, saved in a folder, loaded, and used to predict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Model:
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
-            write_json(temporary / "training.json", {"inputs": len(self.encoder.names)})
+            write_json(temporary / "training.json", {"inputs": len(self.encoder.input_names)})
             epochs = range(1, len(self.history["loss"]) + 1)
             write_csv(temporary / "history.csv", pd.DataFrame({"epoch": epochs, **self.history}))
 
@@ -109,7 +109,7 @@ def train_model(
         verbose: print a line per epoch.
 
     Raises:
-        InputError: the loss diverges.
+        InputError: the loss diverges, or Keras lacks something that the configuration names.
     """
     train_idx, val_idx = np.arange(len(sessions)), np.arange(0)
     if config.validation_split:
@@ -119,7 +119,7 @@ def train_model(
         rows = sessions.take(idx) if len(val_idx) else sessions
         return resample(rows.features, rows.column("target").to_numpy(), encoder, extra_seed)
 
-    validation = encode(val_idx, _as_is) if len(val_idx) else None
+    validation_data = encode(val_idx, _as_is) if len(val_idx) else None
     inputs, targets = encode(train_idx, resample or _as_is)
     network = build_network(config.network, inputs.shape[1], seed + extra_seed)
     try:
@@ -129,7 +129,7 @@ def train_model(
             targets,
             config.training,
             seed=seed + extra_seed,
-            validation=validation,
+            validation_data=validation_data,
             sample_weight=member_weights(len(inputs), config.network.ensemble_size, seed + extra_seed),
             callbacks=[EpochLog()] if verbose else [],
         )

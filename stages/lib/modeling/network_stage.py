@@ -37,6 +37,9 @@ def train_network(
         predictions: where to write keys, probabilities and decisions.
         importance: where to write the permutation importance of each column, by cross-validation.
         resample: replaces the rows to train on, in each fold too.
+
+    Raises:
+        InputError: a file cannot be read, Keras lacks something that the configuration names, or training diverges.
     """
     fit = partial(train_model, config=config, strategy=params.split.strategy, seed=params.seed, resample=resample)
     inspect = partial(_importance, seed=params.seed) if importance else None
@@ -50,4 +53,4 @@ def _importance(model: Predictor, sessions: Sessions, seed: int) -> pd.Series:
     network, rng = cast(Model, model), np.random.default_rng(seed)
     sample = sessions.take(sample_rows(len(sessions), rng))
     inputs, targets = network.encoder.inputs(sample.features)[:], sample.column("target").to_numpy()
-    return permutation_importance(network.predict_inputs, inputs, targets, network.encoder.columns, rng)
+    return permutation_importance(network.predict_inputs, inputs, targets, network.encoder.input_columns, rng)

@@ -1,7 +1,7 @@
-"""How much a model needs each column: the AUC it loses when the column is shuffled.
+"""How much a model relies on each column: the AUC it loses when the column is shuffled.
 
-Permutation importance, Breiman 2001, "Random Forests", section 10. Columns that say the same share their importance:
-the model can do without either.
+Permutation importance: Breiman (2001), Random Forests, section 10. Columns with the same information share their
+importance: the model can do without either.
 """
 
 from collections.abc import Callable
@@ -10,50 +10,61 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-ROWS = 2048  # that a column is judged by, in each fold
-AT_ONCE = 4  # columns whose shuffled rows are predicted in one call, most of which is overhead
+SAMPLE_ROWS = 2048  # of each fold
+COLUMNS_PER_CALL = 4  # whose shuffled rows are predicted in one call, since a call is mostly overhead
 
 
-def sample_rows(rows: int, random: np.random.Generator) -> np.ndarray:
-    """The numbers, ascending, of at most ROWS rows."""
-    return np.sort(random.permutation(rows)[:ROWS])
+def sample_rows(n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """At most SAMPLE_ROWS of the row numbers, ascending."""
+    return np.sort(rng.permutation(n_rows)[:SAMPLE_ROWS])
 
 
 def permutation_importance(
     predict: Callable[[np.ndarray], np.ndarray],
     inputs: np.ndarray,
     targets: np.ndarray,
-    columns: list[str],
-    random: np.random.Generator,
+    input_columns: list[str],
+    rng: np.random.Generator,
 ) -> pd.Series:
-    """The fall in AUC for each raw column, all of whose inputs are shuffled together, by its name.
+    """Shuffle each column, all of whose inputs are shuffled together.
 
     Args:
         predict: from inputs to probabilities, (rows,).
-        inputs: (rows, inputs), of rows that the model was not trained on: those `chosen` by the same `random`.
+        inputs: (rows, inputs), of rows that the model was not trained on.
         targets: (rows,), 0 or 1.
-        columns: for each input, the raw column that it comes from.
+        input_columns: for each input, the column that it comes from.
+        rng: shuffles.
+
+    Returns:
+        For each column, by name, the AUC of the rows as they are less that of the shuffled ones.
     """
-    names = list(dict.fromkeys(columns))
-    aucs: list[float] = []
-    for start in range(0, len(names), AT_ONCE):
-        some = names[start : start + AT_ONCE]
-        copies = np.repeat(inputs[np.newaxis], len(some), axis=0)
-        for copy, column in zip(copies, some, strict=True):
-            block = [place for place, name in enumerate(columns) if name == column]
-            copy[:, block] = inputs[random.permutation(len(inputs))][:, block]
-        probabilities = predict(copies.reshape(-1, inputs.shape[1])).reshape(len(some), -1)
-        aucs += [roc_auc_score(targets, shuffled) for shuffled in probabilities]
-    return roc_auc_score(targets, predict(inputs)) - pd.Series(aucs, index=names)
+    columns = list(dict.fromkeys(input_columns))
+    shuffled_aucs: list[float] = []
+    for start in range(0, len(columns), COLUMNS_PER_CALL):
+        batch = columns[start : start + COLUMNS_PER_CALL]
+        shuffled = np.repeat(inputs[np.newaxis], len(batch), axis=0)
+        for copy, column in zip(shuffled, batch, strict=True):
+            idx = [i for i, name in enumerate(input_columns) if name == column]
+            copy[:, idx] = inputs[rng.permutation(len(inputs))][:, idx]
+        probabilities = predict(shuffled.reshape(-1, inputs.shape[1])).reshape(len(batch), -1)
+        shuffled_aucs += [roc_auc_score(targets, row) for row in probabilities]
+    return roc_auc_score(targets, predict(inputs)) - pd.Series(shuffled_aucs, index=columns)
 
 
 def importance_table(by_fold: pd.DataFrame) -> pd.DataFrame:
-    """Columns column, importance and se: mean and standard error over the folds, the most important first."""
-    found = pd.DataFrame(
+    """Mean and standard error over the folds, the most important column first.
+
+    Args:
+        by_fold: a row per column of features, and a column per fold.
+
+    Returns:
+        Columns column, importance and se.
+    """
+    table = pd.DataFrame(
         {
             "column": by_fold.index.astype(str),
             "importance": by_fold.mean(axis=1).to_numpy(),
             "se": by_fold.sem(axis=1).to_numpy(),
         }
     )
-    return found.sort_values(["importance", "column"], ascending=[False, True], ignore_index=True)
+    return table.sort_values(["importance", "column"], ascending=[False, True], ignore_index=True)

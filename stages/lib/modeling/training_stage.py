@@ -13,7 +13,7 @@ from stages.lib.modeling.encoder import fit_encoder
 
 @dataclass(frozen=True)
 class Trained:
-    """A model trained on the whole training set, and what came with it."""
+    """A model trained on the whole training set, its decision, the schema of its rows, and out-of-fold predictions."""
 
     model: Predictor
     decision: Decision
@@ -40,6 +40,9 @@ def train_and_predict(
         test: the test set, without its targets.
         predictions: where to write keys, probabilities and decisions.
         inspect: called with each fold's model and its validation rows.
+
+    Raises:
+        InputError: a file cannot be read, or `fit` fails.
     """
     sessions, test_sessions = read_sessions(train), read_sessions(test)
     validation = params.validation

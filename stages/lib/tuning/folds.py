@@ -1,4 +1,4 @@
-"""The rows that grid points are trained and validated on, encoded once and handed to workers as files."""
+"""The folds that grid points are trained and validated on: encoded once, and passed to workers as files."""
 
 from __future__ import annotations
 
@@ -49,8 +49,11 @@ Folds = dict[Encoding, list[Fold]]  # the same folds for each encoding in the gr
 def make_folds(train: Path, params: Params) -> Folds:
     """Encode the folds of the training set, or the one validation split, for each encoding in the grid.
 
-    The encoder is fitted on the training rows of each fold. Inputs larger than a chunk are in unnamed temporary files,
+    The encoder is fitted on the training rows of each fold. Inputs larger than a chunk are in unnamed temporary files
     until `run_grid` saves them: the disk needs room for all folds' inputs twice.
+
+    Raises:
+        InputError: the training set cannot be read, or is too small for the folds.
     """
     # Imported here, so that the workers load TensorFlow while this process loads these.
     from stages.lib.dataset.sessions import Sessions, read_sessions

@@ -1,4 +1,4 @@
-"""Processes to work in, each with TensorFlow loaded: of this machine, or of a Dask cluster."""
+"""Pools of worker processes, each with TensorFlow loaded: on this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -27,141 +27,150 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOKY = "loky"
-GO_ON = "run again to go on from there"
-PATIENCE = 10  # seconds for a scheduler to answer, and for a first worker to join it
+RESUME = "run the stage again to resume"
+TIMEOUT = 10  # seconds, for a scheduler to answer, and for a first worker to join it
 
 Call = tuple[Callable, tuple, dict[str, Any]]
 
 
-def _code() -> str:
+def _hash_of_code() -> str:
     content = hashlib.sha256()
     for path in sorted(Path(__file__).parents[2].rglob("*.py")):
         content.update(path.read_bytes())
     return content.hexdigest()
 
 
-CODE = _code()  # as this process loads it
+CODE = _hash_of_code()  # taken on import, so that a worker of a cluster knows which code it has loaded
 
 
 class Pool(Protocol):
-    """Workers, which start to load TensorFlow at once, while this process reads its data."""
+    """Workers. They load TensorFlow from the start, while this process reads its data."""
 
     def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        """The results of `delayed` calls, each made by a worker that is free."""
+        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker."""
 
     def run_on(self, process: int, call: Call) -> None:
-        """Have the call made by the worker of this process id, which may have compiled what it needs, if it can be."""
+        """Make the call on the worker with this process id, if possible: it may have compiled what the call needs."""
 
 
-def worker_pool(most: int, backend: str = LOKY) -> AbstractContextManager[Pool]:
-    """Workers of this machine, a core each and at most so many, or those of the Dask scheduler at an address.
+def worker_pool(max_workers: int, backend: str = LOKY) -> AbstractContextManager[Pool]:
+    """Start a pool, whose workers live as long as the context, so that each loads and compiles only once.
 
-    They stay between calls, so that TensorFlow is loaded, and a program compiled, once in each.
-    Raises InputError if there are none, or if they are killed; what they had kept on disk is there to go on from.
+    Args:
+        max_workers: on this machine; there are no more than cores.
+        backend: LOKY for processes on this machine, or the address of a Dask scheduler, all of whose workers are used.
+
+    Raises:
+        InputError: there are no workers, or they are killed.
     """
-    return _of_this_machine(most) if backend == LOKY else _of_a_cluster(backend)
+    return _loky_pool(max_workers) if backend == LOKY else _dask_pool(backend)
 
 
 def print_line(line: str) -> None:
-    """Print a line where the stage was started, whichever worker says it."""
-    # In a Dask worker, whose own output is a log on another machine.
-    (sys.modules["distributed"].print if "distributed" in sys.modules else print)(line, flush=True)
+    """Print a line in the terminal of the stage, from any worker."""
+    # A worker of a Dask cluster may be on another machine; Dask's own print sends the line to the client.
+    if "distributed" in sys.modules:
+        sys.modules["distributed"].print(line, flush=True)
+    else:
+        print(line, flush=True)
 
 
-class _Loky:
-    def __init__(self, parallel: joblib.Parallel, workers: int) -> None:
-        self.parallel, self.workers = parallel, workers
-        self.loaded = parallel(delayed(_load)() for _ in range(workers))
+class _LokyPool:
+    def __init__(self, parallel: joblib.Parallel, n_workers: int) -> None:
+        self.parallel, self.n_workers = parallel, n_workers
+        self.loaded = parallel(delayed(_load_tensorflow)() for _ in range(n_workers))
 
     def __call__(self, calls: Iterable[Call]) -> list[Any]:
         list(self.loaded)
         return list(self.parallel(calls))
 
     def run_on(self, process: int, call: Call) -> None:
-        # joblib can't be told whom to give a call to, so all workers are offered it.
+        # joblib cannot address a worker: all are offered the call, and the right one claims it.
         with tempfile.TemporaryDirectory() as folder:
-            self([delayed(_take)(call, process, Path(folder) / "taken")] * self.workers)
+            self([delayed(_call_on)(process, call, Path(folder) / "claimed")] * self.n_workers)
 
 
 @contextmanager
-def _of_this_machine(most: int) -> Iterator[Pool]:
-    count = min(most, joblib.cpu_count())
-    # What killed workers leave behind is cleared up by a process that would warn of it.
+def _loky_pool(max_workers: int) -> Iterator[Pool]:
+    n_workers = min(max_workers, joblib.cpu_count())
+    # A helper process of loky cleans up after killed workers, and would print warnings about them.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     try:
-        with joblib.Parallel(n_jobs=count, return_as="generator") as parallel:
-            yield _Loky(parallel, count)
+        with joblib.Parallel(n_jobs=n_workers, return_as="generator") as parallel:
+            yield _LokyPool(parallel, n_workers)
     except TerminatedWorkerError:
-        raise InputError(f"a worker was killed, for want of memory perhaps; {GO_ON}") from None
+        raise InputError(f"a worker was killed, perhaps for lack of memory; {RESUME}") from None
     finally:
-        # They have nothing to put in order, and TensorFlow takes a second to leave by itself.
+        # Workers have nothing to clean up; if they ended by themselves, TensorFlow would take a second.
         get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)
 
 
-class _Dask:
-    # Not by joblib, whose backend for Dask waits for ever when workers are killed, and makes all calls itself where
-    # there is one worker.
+class _DaskPool:
+    # Not joblib's Dask backend: it waits forever if workers are killed, and makes all calls in this process if there
+    # is only one worker.
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.loaded = [client.submit(_load, workers=[worker], pure=False) for worker in client.nthreads()]
+        self.loaded = [client.submit(_load_tensorflow, workers=[worker], pure=False) for worker in client.nthreads()]
 
     def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        return self.client.gather([self.client.submit(partial(_make, call, CODE), pure=False) for call in calls])
+        return self.client.gather(
+            [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
+        )
 
     def run_on(self, process: int, call: Call) -> None:
-        self([call])  # by any: on several machines a process id may be that of several workers
+        self([call])  # on any worker, since workers on several machines may have the same process id
 
 
 @contextmanager
-def _of_a_cluster(address: str) -> Iterator[Pool]:
+def _dask_pool(address: str) -> Iterator[Pool]:
     try:
         from distributed import Client, KilledWorker
     except ImportError:
         raise InputError(f"{address}: Dask is not installed: pip install -r requirements-cluster.txt") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said below, in one line
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the errors below say the same in one line
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(address, timeout=TIMEOUT, set_as_default=False)
     except OSError:
-        raise InputError(f"{address}: no Dask scheduler answers there") from None
+        raise InputError(f"{address}: no Dask scheduler answers at this address") from None
     with client:
         try:
-            client.wait_for_workers(1, timeout=PATIENCE)
+            client.wait_for_workers(1, timeout=TIMEOUT)
         except TimeoutError:
             raise InputError(f"{address}: no worker has joined this scheduler") from None
         try:
-            # The scheduler reads calls too, before it passes them on.
+            # The scheduler deserializes calls too, so it needs the code as well.
             client.run_on_scheduler(exec, "import stages", {})
             client.run(exec, "import stages", {})
         except ImportError:
-            raise InputError(f"{address}: start its scheduler and its workers in the project's folder") from None
+            raise InputError(f"{address}: start the scheduler and its workers in the project's folder") from None
         if max(client.nthreads().values()) > 1:
-            raise InputError(f"{address}: TensorFlow wants workers of one thread: start them with --nthreads 1")
+            raise InputError(f"{address}: TensorFlow needs workers with one thread: start them with --nthreads 1")
         try:
-            yield _Dask(client)
+            yield _DaskPool(client)
         except KilledWorker:
-            raise InputError(f"{address}: workers were killed, for want of memory perhaps; {GO_ON}") from None
+            raise InputError(f"{address}: workers were killed, perhaps for lack of memory; {RESUME}") from None
         except CancelledError:
-            raise InputError(f"{address}: the scheduler has gone; {GO_ON}") from None
+            raise InputError(f"{address}: the connection to the scheduler was lost; {RESUME}") from None
 
 
-def _load() -> None:
+def _load_tensorflow() -> None:
     import stages.lib.modeling.network_stage  # noqa: F401
 
 
-def _make(call: Call, code: str) -> Any:
-    """Make the call in a worker of a cluster, which may have started long ago."""
+def _call_if_same(code: str, call: Call) -> Any:
+    """Make the call, unless this worker of a cluster was started with other code than the stage."""
     if code != CODE:
-        raise InputError("a worker has loaded other code than is in stages/ now; start the workers again")
+        raise InputError("a worker was started with other code than stages/ has now; restart the workers")
     function, arguments, keywords = call
     return function(*arguments, **keywords)
 
 
-def _take(call: Call, process: int, taken: Path) -> None:
-    """Make the call if this worker is meant, or if the one that is has gone; else wait until another has taken it."""
-    while os.getpid() != process and psutil.pid_exists(process) and not taken.exists():
+def _call_on(process: int, call: Call, claim: Path) -> None:
+    """Make the call if this is the process, or if that one is gone; otherwise wait until the call is claimed."""
+    while os.getpid() != process and psutil.pid_exists(process) and not claim.exists():
         time.sleep(0.01)
     try:
-        taken.mkdir()
+        claim.mkdir()
     except FileExistsError:
         return
     function, arguments, keywords = call

@@ -1,0 +1,68 @@
+"""A training stage fits on the training set only, and its saved model gives the predictions that it wrote."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import ROOT, as_sessions, sessions_frame
+
+from stages.lib.common.params import Params
+from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
+from stages.lib.modeling.decision import Decision
+from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.model import Model
+from stages.lib.modeling.network_stage import train_network
+
+COMMITTED = Params.load(ROOT / "params.yaml")
+CONFIG = COMMITTED.train_base.with_point({"layers": [4], "epochs": 1})
+
+
+def params_with(**validation: Any) -> Params:
+    return COMMITTED.model_copy(update={"validation": COMMITTED.validation.model_copy(update=validation)})
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Sessions:
+    """All rows; the first 200 are in train.parquet and the others, without targets, in test.parquet."""
+    sessions = as_sessions(sessions_frame(300).assign(id=range(300)), buys="target", id="key")
+    write_sessions(tmp_path / "train.parquet", sessions.take(np.arange(200)))
+    write_sessions(tmp_path / "test.parquet", sessions.take(np.arange(200, 300)).select("feature", "key"))
+    return sessions
+
+
+def train(folder: Path, params: Params, importance: Path | None = None) -> Sessions:
+    paths = [folder / name for name in ("train.parquet", "test.parquet", "model", "predictions.parquet")]
+    train_set, test, model, predictions = paths
+    train_network(CONFIG, params, train_set, test, model, predictions, importance)
+    return read_sessions(predictions)
+
+
+def test_the_saved_model_gives_the_predictions(sessions: Sessions, tmp_path: Path) -> None:
+    predictions = train(tmp_path, params_with(folds=3, calibration="sigmoid"), tmp_path / "importance.csv")
+    test = sessions.take(np.arange(200, 300))
+    model, decision = Model.load(tmp_path / "model"), Decision.load(tmp_path / "model/decision.json")
+    assert decision.calibration.method == "sigmoid"
+    probabilities = decision.calibration.apply(model.predict(test.features))
+    np.testing.assert_array_equal(predictions.column("probability"), probabilities)
+    assert predictions.keys.column_names == ["id"] and predictions.keys["id"].to_pylist() == [*range(200, 300)]
+    importance = pd.read_csv(tmp_path / "importance.csv")
+    assert {*importance["column"]} == {"pages", "seconds", "browser"} and importance["se"].notna().all()
+
+
+def test_the_encoder_is_fitted_on_the_training_set(sessions: Sessions, tmp_path: Path) -> None:
+    train(tmp_path, params_with(folds=0))
+    train_set = sessions.take(np.arange(200))
+    assert Model.load(tmp_path / "model").encoder == fit_encoder(train_set.features, CONFIG.encoding)
+
+
+def test_extra_seeds_add_predictions_and_change_nothing_else(sessions: Sessions, tmp_path: Path) -> None:
+    single = train(tmp_path, params_with(folds=0)).to_arrow()
+    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    several = train(tmp_path, params_with(folds=0, extra_seeds=2))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+    assert several.to_arrow().select(single.column_names).equals(single)
+    extra = several.select("extra_seed").to_arrow()
+    assert extra.column_names == ["probability_1", "probability_2"]
+    assert not extra["probability_1"].equals(extra["probability_2"])
