@@ -78,10 +78,12 @@ def _check_settings(log: Table, settings: Clicks) -> None:
 
 def _check_complete(events: Table, settings: Clicks) -> None:
     nulls = {name: events[name].isnull().sum() for name in ("time", "session", "visitor")}
-    for name, count in events.aggregate(**nulls).to_pyarrow().to_pylist()[0].items():
-        if count:
-            expected = "a readable time" if name == "time" else f"a {name}"
-            raise InputError(f"column '{settings.columns[name]}': {count} rows without {expected}")
+    counts = events.aggregate(rows=_.count(), **nulls).to_pyarrow().to_pylist()[0]
+    for name in nulls:
+        if counts[name]:
+            what = "readable time" if name == "time" else name
+            found = f"no {what} in {counts[name]} of {counts['rows']} rows"
+            raise InputError(f"column '{settings.columns[name]}': {found}")
 
 
 def _to_timestamp(column: Value) -> Value:
