@@ -1,4 +1,4 @@
-"""A date is the days since 1970 in UTC, whether it is a text or typed; what may not be a date stays as it is."""
+"""A date is the days since 1970 in UTC, whether it is a text or typed; what may not be a date is not read as one."""
 
 import io
 import os

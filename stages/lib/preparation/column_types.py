@@ -9,11 +9,11 @@ from stages.lib.dataset.schema import Dtype
 from stages.lib.preparation.column_profile import ColumnProfile
 from stages.lib.preparation.timestamps import TIMESTAMP, days_since_1970, is_datetime, parse_timestamp
 
-TYPE_SHARE = 0.9  # of the values, from which on a text column is taken for numbers or dates
+TYPE_SHARE = 0.9  # of its values must be numbers or dates for a text column to be read as such
 # A text column with more different texts than both of these, the second as a share of its values, identifies rows.
 MAX_CATEGORIES = 50
 IDENTIFIER_SHARE = 0.5
-# Forms of dates and numbers that can be read in two ways, such as 1,234, and what to write instead
+# Dates and numbers that can be read in two ways, such as 1,234, and how to write them
 AMBIGUOUS_FORMATS = {
     r"^(\d{4}[./-]\d\d?[./-]\d\d?|\d\d?[./-]\d\d?[./-](\d{4}|\d\d))([T ,].*)?$": "dates; write them as YYYY-MM-DD",
     r"^[+-]?(\d+|\d{1,3}([., ']\d{3})+)([.,]\d+)?$": "numbers; write them with only a decimal point, as 1234.56",
@@ -33,21 +33,20 @@ def infer_type(name: str, column: Column, profile: ColumnProfile, settings: Prep
         string for a category, int64 or float64 for a number, TIMESTAMP for a date.
 
     Raises:
-        InputError: the column can't be used as a feature, or not as the type that it is declared or seems to be.
+        InputError: the column can't be used as a feature, or has values that do not fit its type.
     """
     _check_usable(name, column, profile)
     if name in settings.categories:
         _check_category(name, profile)
         return dt.string
-    is_text = column.type().is_string()
-    may_be_inferred = is_text and name not in settings.numeric
-    # What is no date in a column that is nearly all dates is a mistake, not a category; so with numbers.
     if is_datetime(column):
         return TIMESTAMP
-    if name in settings.dates or (may_be_inferred and profile.dates >= TYPE_SHARE * profile.present):
+    # In a text column that is nearly all dates or numbers, any other value is a mistake, not a category.
+    may_be_text = column.type().is_string() and name not in settings.numeric
+    if name in settings.dates or (may_be_text and profile.dates >= TYPE_SHARE * profile.present):
         _check_dates(name, column, profile, settings)
         return TIMESTAMP
-    if may_be_inferred and profile.numbers < TYPE_SHARE * profile.present:
+    if may_be_text and profile.numbers < TYPE_SHARE * profile.present:
         _check_category(name, profile, inferred_from=column)
         return dt.string
     if column.type().is_boolean():
@@ -112,8 +111,8 @@ def _check_category(name: str, profile: ColumnProfile, inferred_from: Column | N
 
 def _check_dates(name: str, column: Column, profile: ColumnProfile, settings: Prepare) -> None:
     if not profile.dates:
-        found = not_dates(profile) if column.type().is_string() else f"{column.type()} is not a date"
-        raise InputError(f"column '{name}' (prepare.dates): {found}; write dates as YYYY-MM-DD")
+        problem = not_dates(profile) if column.type().is_string() else f"{column.type()} is not a date"
+        raise InputError(f"column '{name}' (prepare.dates): {problem}; write dates as YYYY-MM-DD")
     if profile.dates < profile.present and name not in settings.dates:
         raise InputError(
             f"column '{name}': {not_dates(profile)}; add it to prepare.na_values, or the column to prepare.dates "
@@ -124,8 +123,8 @@ def _check_dates(name: str, column: Column, profile: ColumnProfile, settings: Pr
 def _check_numbers(name: str, column: Column, profile: ColumnProfile) -> None:
     if profile.numbers < profile.present:
         hint = format_hint(column) or "; add it to prepare.na_values, or the column to prepare.categories"
-        found = f"{profile.present - profile.numbers} of {profile.present} values are not numbers"
-        raise InputError(f"column '{name}': {found}, such as '{profile.not_a_number}'{hint}")
+        problem = f"{profile.present - profile.numbers} of {profile.present} values are not numbers"
+        raise InputError(f"column '{name}': {problem}, such as '{profile.not_a_number}'{hint}")
     if profile.infinite:
-        found = f"{profile.infinite} of {profile.present} values are infinite"
-        raise InputError(f"column '{name}': {found}; fix them or {_drop_hint(name)}")
+        problem = f"{profile.infinite} of {profile.present} values are infinite"
+        raise InputError(f"column '{name}': {problem}; fix them or {_drop_hint(name)}")

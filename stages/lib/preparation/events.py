@@ -57,7 +57,7 @@ def normalize_events(log: Table, settings: Clicks) -> tuple[Table, list[str]]:
 
 
 def map_names(column: Value, names: dict[str, list[str]]) -> Value:
-    """Our name for each of the log's names in `names`, which are listed by ours; null for any other."""
+    """For each value the key of `names` whose list contains it; null if there is none."""
     cases = [(column.cast("string").isin(listed), name) for name, listed in names.items() if listed]
     return ibis.cases(*cases, else_=ibis.null("string"))
 
@@ -82,8 +82,8 @@ def _check_complete(events: Table, settings: Clicks) -> None:
     for name in nulls:
         if counts[name]:
             what = "readable time" if name == "time" else name
-            found = f"no {what} in {counts[name]} of {counts['rows']} rows"
-            raise InputError(f"column '{settings.columns[name]}': {found}")
+            problem = f"no {what} in {counts[name]} of {counts['rows']} rows"
+            raise InputError(f"column '{settings.columns[name]}': {problem}")
 
 
 def _to_timestamp(column: Value) -> Value:

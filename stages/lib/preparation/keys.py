@@ -24,10 +24,10 @@ def check_keys(table: Table, keys: Keys) -> None:
 
 
 def parse_time(table: Table, name: str) -> Column:
-    """The time's column; if it is text, as numbers or timestamps, since as texts 10 would be before 9.
+    """The time as numbers or timestamps if its column is text, since in the order of texts 10 comes before 9.
 
     Raises:
-        InputError: some are neither all numbers nor all timestamps.
+        InputError: the texts are neither all numbers nor all timestamps.
     """
     column = table[name]
     if not column.type().is_string():

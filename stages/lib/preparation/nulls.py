@@ -1,4 +1,4 @@
-"""Values that stand for a missing one: the texts that params name, and NaN."""
+"""Missing values: the texts that params list in na_values, and NaN, become null."""
 
 import string
 from functools import reduce

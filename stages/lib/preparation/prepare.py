@@ -19,7 +19,7 @@ from stages.lib.preparation.partitions import sessions_from_clicks
 from stages.lib.preparation.target import check_target, encode_target
 from stages.lib.preparation.timestamps import TIMESTAMP
 
-CLICK_ROLES = {"session": "key", "visitor": "visitor", "time": "time"}  # of the keys that a click log gives
+CLICK_ROLES = {"session": "key", "visitor": "visitor", "time": "time"}  # of the keys in a click log's session table
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")  # names that pandas gives to an index
 
 

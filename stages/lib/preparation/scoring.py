@@ -97,8 +97,8 @@ def _check_readable(rows: Table, features: dict[str, Column], schema: Schema) ->
     for name in checked:
         if count := values[f"unreadable {name}"]:
             example = rows.aggregate(text=rows[name].cast("string").min(where=unreadable[name])).to_pyarrow()
-            found = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
-            raise InputError(f"column '{name}': {found}, such as '{example['text'][0]}'")
+            problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
+            raise InputError(f"column '{name}': {problem}, such as '{example['text'][0]}'")
 
 
 def _is_finite(number: Column) -> Column:

@@ -30,7 +30,7 @@ def check_target(table: Table, name: str, positive_class: PositiveClass) -> None
     classes = counts.group_by("value").aggregate(
         rows=_.rows.sum(), is_positive=_is_positive(counts.value, positive_class).max()
     )
-    # The most frequent first, which show a column that is no target for what it is.
+    # The most frequent values show best why a column is not a target.
     examples = classes.order_by(_.rows.desc(), "value").limit(MAX_EXAMPLES + 1).to_pyarrow()["value"].to_pylist()
     shown = ", ".join(f"'{value}'" for value in examples[:MAX_EXAMPLES])
     if len(examples) > MAX_EXAMPLES:
