@@ -55,13 +55,13 @@ class WriteSource(Protocol):
 class PrepareTable(Protocol):
     """prepare(content, "a.csv", **{"prepare.drop": ["x"]}): the prepare stage on this session table."""
 
-    def __call__(self, content: Any, name: str = "sessions.csv", /, **changes: Any) -> Ran: ...
+    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Ran: ...
 
 
 class PreparedSessions(Protocol):
     """As PrepareTable, for content that is fine: the sessions that it wrote."""
 
-    def __call__(self, content: Any, name: str = "sessions.csv", /, **changes: Any) -> Sessions: ...
+    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Sessions: ...
 
 
 class MakeSessions(Protocol):

@@ -41,7 +41,7 @@ def test_declared_categories_are_text(prepared: PreparedSessions, name: str) -> 
 def test_declared_numbers_are_numbers(prepared: PreparedSessions) -> None:
     values = repeated("1", "2", "?")
     settings = {"prepare.numeric": ["x"], "prepare.na_values": ["?"]}
-    assert prepared(frame(x=values), **settings).table["x"].to_pylist() == repeated(1, 2, None)
+    assert prepared(frame(x=values), "a.csv", **settings).table["x"].to_pylist() == repeated(1, 2, None)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
@@ -63,12 +63,12 @@ def test_texts_are_stripped(prepared: PreparedSessions) -> None:
 
 def test_dropped_columns_are_gone(prepared: PreparedSessions) -> None:
     table = frame(a=1, b=repeated(1, 2), c=[f"id {row}" for row in range(ROWS)])
-    assert prepared(table, **{"prepare.drop": ["a", "c"]}).to_arrow().column_names == ["pages", "b", "buys"]
+    assert prepared(table, "a.csv", **{"prepare.drop": ["a", "c"]}).to_arrow().column_names == ["pages", "b", "buys"]
 
 
 def test_a_dropped_column_may_be_declared_too(prepared: PreparedSessions) -> None:
     settings = {"prepare.drop": ["b"], "prepare.categories": ["b"]}
-    assert prepared(frame(b=repeated(1, 2)), **settings).to_arrow().column_names == ["pages", "buys"]
+    assert prepared(frame(b=repeated(1, 2)), "a.csv", **settings).to_arrow().column_names == ["pages", "buys"]
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_columns_of_other_types_are_refused(prepare: PrepareTable, values: Any, 
 def test_any_name_is_allowed_for_a_column(prepared: PreparedSessions, name: str) -> None:
     table = frame().assign(**{name: np.arange(ROWS)})
     assert name in prepared(table).names("feature")
-    assert prepared(table, **{"prepare.keys.session": name}).names("key") == [name]
+    assert prepared(table, "a.csv", **{"prepare.keys.session": name}).names("key") == [name]

@@ -110,28 +110,28 @@ def test_text_that_may_not_be_a_date_is_not_read_as_one(prepared: PreparedSessio
 
 def test_dates_declared_as_categories_stay_text(prepared: PreparedSessions) -> None:
     values = repeated("2024-05-01", "2024-05-02")
-    assert prepared(frame(x=values), **{"prepare.categories": ["x"]}).table["x"].to_pylist() == values
+    assert prepared(frame(x=values), "a.csv", **{"prepare.categories": ["x"]}).table["x"].to_pylist() == values
 
 
 def test_what_is_not_a_date_in_a_declared_column_is_missing_and_reported(
     prepare: PrepareTable, prepared: PreparedSessions
 ) -> None:
     values = repeated("2024-05-01", "soon", None, "01.05.2024")
-    assert prepared(frame(x=values), **{"prepare.dates": ["x"]}).table["x"].to_pylist() == repeated(
+    assert prepared(frame(x=values), "a.csv", **{"prepare.dates": ["x"]}).table["x"].to_pylist() == repeated(
         19844.0, None, None, None
     )
-    ran = prepare(frame(x=values), **{"prepare.dates": ["x"]})
+    ran = prepare(frame(x=values), "a.csv", **{"prepare.dates": ["x"]})
     assert "column 'x': 20 of 30 values are not dates, such as '01.05.2024'; they are missing\n" in ran.out
 
 
 def test_a_declared_column_of_only_dates_is_not_reported(prepare: PrepareTable) -> None:
-    ran = prepare(frame(x=repeated("2024-05-01", "2024-05-02", None)), **{"prepare.dates": ["x"]})
+    ran = prepare(frame(x=repeated("2024-05-01", "2024-05-02", None)), "a.csv", **{"prepare.dates": ["x"]})
     assert ran.out == "40 sessions, 2 features and the target buys\n"
 
 
 def test_na_values_are_missing_dates(prepared: PreparedSessions) -> None:
     sessions = prepared(
-        frame(x=repeated("2024-05-01", "NA", "0000-00-00")), **{"prepare.na_values": ["NA", "0000-00-00"]}
+        frame(x=repeated("2024-05-01", "NA", "0000-00-00")), "a.csv", **{"prepare.na_values": ["NA", "0000-00-00"]}
     )
     assert sessions.table["x"].to_pylist() == repeated(19844.0, None, None)
 

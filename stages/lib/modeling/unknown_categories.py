@@ -31,8 +31,8 @@ class UnknownCategories:
     def warnings(self) -> list[str]:
         """A line for each column of which more than MAX_UNKNOWN_SHARE is unknown."""
         return [
-            f"column '{column.name}': {self.counts[column.name]} of {self.rows} values are unknown to the model; it was "
-            f"trained on {_examples(column.levels)}, and scores them as {column.levels[column.unknown]}"
+            f"column '{column.name}': {self.counts[column.name]} of {self.rows} values are unknown to the model; it "
+            f"was trained on {_examples(column.levels)}, and scores them as {column.levels[column.unknown]}"
             for column in self.columns
             if self.counts[column.name] > MAX_UNKNOWN_SHARE * self.rows
         ]
