@@ -1,12 +1,16 @@
-"""What a session table should hold, worked out event by event, and random click logs to work it out for."""
+"""What the session table of a click log should be, worked out event by event."""
 
-import random
 from collections import defaultdict
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
-KINDS = ["view", "click", "scroll", "tab", "add", "remove", "purchase"]
-ROLES = ["product", "search", "overview", "sale", "cart"]
+Event = dict[str, Any]
+Row = dict[str, Any]  # of the session table
+Visits = dict[tuple[str, str], list[Event]]  # by visitor and session
+
+EVENTS = ["view", "click", "scroll", "tab", "add", "remove", "purchase"]
+PAGE_TYPES = ["product", "search", "overview", "sale", "cart"]
 DEVICE = {
     "browser": "browser",
     "browserVersion": "browser_version",
@@ -19,103 +23,100 @@ DEVICE = {
     "windowHeight": "window_height",
     "tabVisible": "tab_visible",
 }
-NEEDED = ["time", "visitor", "session", "event"]
+REQUIRED = ["time", "visitor", "session", "event"]
 CONTENT = ["page", "page_type", "price", "quantity", "checkout_step", *DEVICE.values()]
-COLUMNS = [*NEEDED, *CONTENT]
+COLUMNS = [*REQUIRED, *CONTENT]
 
 
-# The oracle -------------------------------------------------------
-
-
-def session_rows(log: list[dict], page_view: int) -> list[dict]:
-    """A row a scored session: its keys, 95 features and target, ordered by start, visitor and session."""
+def session_rows(log: list[Event], at_view: int) -> list[Row]:
+    """A row per scored session: its keys, 95 features and target, ordered by start, visitor and session."""
     visits = visits_of(log)
     rows = []
     for key, visit in visits.items():
-        place = scored_place(visit, page_view)
-        if place is not None:
-            rows.append(session_row(visit, place, earlier_visits(visits, key)))
+        position = scored_position(visit, at_view)
+        if position is not None:
+            rows.append(session_row(visit, position, earlier_visits(visits, key)))
     return sorted(rows, key=lambda row: (row["time"], row["visitor"], row["session"]))
 
 
-def visits_of(log: list[dict]) -> dict[tuple, list[dict]]:
-    """The events of each visit, in order. Events of no known kind are nothing that happened in it."""
-    visits = defaultdict(list)
+def visits_of(log: list[Event]) -> Visits:
+    """The events of each visit, in order, without those of an unknown type."""
+    visits: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in log:
-        if event["event"] in KINDS:
+        if event["event"] in EVENTS:
             visits[event["visitor"], event["session"]].append(event)
     return {key: sorted(events, key=in_order) for key, events in visits.items()}
 
 
-def in_order(event: dict) -> tuple:
+def in_order(event: Event) -> tuple[Any, ...]:
     content = [(event[name] is None, event[name]) for name in CONTENT]
-    return event["time"], KINDS.index(event["event"]), content
+    return event["time"], EVENTS.index(event["event"]), content
 
 
-def scored_place(visit: list[dict], page_view: int) -> int | None:
-    """Where in the visit its N-th page view stands; None if it has none or there is a purchase before."""
-    places = [place for place, event in enumerate(visit) if event["event"] == "view"]
-    if len(places) < page_view or having(visit[: places[page_view - 1]], "purchase"):
+def scored_position(visit: list[Event], at_view: int) -> int | None:
+    """The position in the visit of its N-th page view; None if there is none, or a purchase before it."""
+    positions = [position for position, event in enumerate(visit) if event["event"] == "view"]
+    if len(positions) < at_view or of_type(visit[: positions[at_view - 1]], "purchase"):
         return None
-    return places[page_view - 1]
+    return positions[at_view - 1]
 
 
-def earlier_visits(visits: dict, key: tuple) -> list[list[dict]]:
-    """The visitor's visits that were over before this one started, the last one last."""
+def earlier_visits(visits: Visits, key: tuple[str, str]) -> list[list[Event]]:
+    """The visitor's visits that had ended before this one started, in the order of their ends."""
     start = second(visits[key][0])
     past = [(second(visit[-1]), other[1], visit) for other, visit in visits.items() if other[0] == key[0]]
-    return [visit for end, _, visit in sorted(past, key=lambda one: one[:2]) if end < start]
+    return [visit for end, _, visit in sorted(past, key=lambda visit: visit[:2]) if end < start]
 
 
-def session_row(visit: list[dict], place: int, past: list[list[dict]]) -> dict:
-    seen, now, start = visit[: place + 1], visit[place], visit[0]["time"]
-    views = having(seen, "view")
-    stays = [(view["page_type"], second(after) - second(view)) for view, after in pairwise(views)]
-    adds = having(seen, "add")
-    seconds = second(now) - second(visit[0])
-    row = {"visitor": now["visitor"], "session": now["session"], "time": start}
+def session_row(visit: list[Event], position: int, past: list[list[Event]]) -> Row:
+    seen, scored_view, start = visit[: position + 1], visit[position], visit[0]["time"]
+    views = of_type(seen, "view")
+    durations = [(view["page_type"], second(after) - second(view)) for view, after in pairwise(views)]
+    adds = of_type(seen, "add")
+    seconds = second(scored_view) - second(visit[0])
+    row = {"visitor": scored_view["visitor"], "session": scored_view["session"], "time": start}
     row |= {
         "month": start.month,
         "sessionStartHour": start.hour,
         "dayOfMonth": start.day,
         "weekday": start.weekday(),
         "sessionTime": seconds,
-        "category": now["page_type"],
+        "category": scored_view["page_type"],
         "pageVisitedBeforeSession": len(pages(views[:-1])),
-        "amountBasketSession": (cents(adds) - cents(having(seen, "remove"))) / 100,
+        "amountBasketSession": (cents(adds) - cents(of_type(seen, "remove"))) / 100,
         "totalItemValueBasketSession": items(adds),
         "countPagesRevisited": sum(view["page"] in pages(views[:at]) for at, view in enumerate(views)),
-        "timeOnPage": stays[-1][1] if stays else 0,
+        "timeOnPage": durations[-1][1] if durations else 0,
         "checkoutStep": max([event["checkout_step"] or 0 for event in seen]),
-        "clickEventsSession": len(having(seen, "click")),
-        "scrollEventSession": len(having(seen, "scroll")),
-        "tabSwitchSession": len(having(seen, "tab")),
-        "timeSinceAddToBasket": second(now) - second(adds[-1]) if adds else -1,
-        "timeSpentOnCart": sum(stay for role, stay in stays if role == "cart"),
-        "timeSpentOnProduct": sum(stay for role, stay in stays if role == "product"),
+        "clickEventsSession": len(of_type(seen, "click")),
+        "scrollEventSession": len(of_type(seen, "scroll")),
+        "tabSwitchSession": len(of_type(seen, "tab")),
+        "timeSinceAddToBasket": second(scored_view) - second(adds[-1]) if adds else -1,
+        "timeSpentOnCart": sum(duration for page_type, duration in durations if page_type == "cart"),
+        "timeSpentOnProduct": sum(duration for page_type, duration in durations if page_type == "product"),
     }
-    for role in ROLES:
-        viewed, Role = len(having(seen, "view", role)), role.capitalize()
-        row[f"session{Role}"] = viewed
-        row[f"percPage{Role}"] = ratio(viewed, len(views))
-        row[f"clickEvent{Role}"] = ratio(len(having(seen, "click", role)), viewed)
-        row[f"scrollEvent{Role}"] = ratio(len(having(seen, "scroll", role)), viewed)
-        switch = f"tabswitch{Role}" if role in ("sale", "cart") else f"tabSwitch{Role}"
-        row[switch] = ratio(len(having(seen, "tab", role)), viewed)
+    for page_type in PAGE_TYPES:
+        viewed, title = len(of_type(seen, "view", page_type)), page_type.capitalize()
+        row[f"session{title}"] = viewed
+        row[f"percPage{title}"] = ratio(viewed, len(views))
+        row[f"clickEvent{title}"] = ratio(len(of_type(seen, "click", page_type)), viewed)
+        row[f"scrollEvent{title}"] = ratio(len(of_type(seen, "scroll", page_type)), viewed)
+        switch = f"tabswitch{title}" if page_type in ("sale", "cart") else f"tabSwitch{title}"
+        row[switch] = ratio(len(of_type(seen, "tab", page_type)), viewed)
     row |= against_last_visit(visit, views, seconds, past[-1] if past else [])
     row |= against_all_visits(visit, views, seconds, past)
-    row |= {name: now[column] for name, column in DEVICE.items()}
+    row |= {name: scored_view[column] for name, column in DEVICE.items()}
     row["visitorKnown"] = int(bool(past))
-    row["Kauf"] = int(bool(having(visit[place + 1 :], "purchase")))
+    row["Kauf"] = int(bool(of_type(visit[position + 1 :], "purchase")))
     return row
 
 
-def against_last_visit(visit: list[dict], views: list[dict], seconds: int, last: list[dict]) -> dict:
-    last_views = having(last, "view")
-    row = {f"page{role.capitalize()}LV": len(having(last, "view", role)) for role in ROLES}
+def against_last_visit(visit: list[Event], views: list[Event], seconds: int, last: list[Event]) -> Row:
+    last_views = of_type(last, "view")
+    row = {f"page{page_type.capitalize()}LV": len(of_type(last, "view", page_type)) for page_type in PAGE_TYPES}
     return row | {
-        "purchaseLV": len(having(last, "purchase")),
-        "productBasketLV": items(having(last, "add")),
+        "purchaseLV": len(of_type(last, "purchase")),
+        "productBasketLV": items(of_type(last, "add")),
         "exitEqualLanding": int(bool(last_views) and views[0]["page"] in pages(last_views[-1:])),
         "visitTimeLV": duration(last),
         "currentViewCountVsLV": ratio(len(views), len(last_views)),
@@ -126,10 +127,10 @@ def against_last_visit(visit: list[dict], views: list[dict], seconds: int, last:
     }
 
 
-def against_all_visits(visit: list[dict], views: list[dict], seconds: int, past: list[list[dict]]) -> dict:
+def against_all_visits(visit: list[Event], views: list[Event], seconds: int, past: list[list[Event]]) -> Row:
     events = [event for earlier in past for event in earlier]
-    purchases, visits = having(events, "purchase"), len(past)
-    view_count, visit_time = len(having(events, "view")), sum(duration(earlier) for earlier in past)
+    purchases, visits = of_type(events, "purchase"), len(past)
+    view_count, visit_time = len(of_type(events, "view")), sum(duration(earlier) for earlier in past)
     starts = sorted([second(earlier[0]) for earlier in past] + [second(visit[0])])
     gaps = [after - before for before, after in pairwise(starts)]
     row = {
@@ -146,39 +147,39 @@ def against_all_visits(visit: list[dict], views: list[dict], seconds: int, past:
         "meanRecencyVisit": sum(gaps) / len(gaps) / 86_400 if gaps else -1,
         "purchasesrVisit": ratio(len(purchases), visits),
     }
-    for role in ROLES:
-        viewed, Role = len(having(events, "view", role)), role.capitalize()
-        row[f"tot{Role}"] = viewed
-        row[f"totPercPage{Role}"] = ratio(viewed, view_count)
-        row[f"page{Role}rVisit"] = ratio(viewed, visits)
+    for page_type in PAGE_TYPES:
+        viewed, title = len(of_type(events, "view", page_type)), page_type.capitalize()
+        row[f"tot{title}"] = viewed
+        row[f"totPercPage{title}"] = ratio(viewed, view_count)
+        row[f"page{title}rVisit"] = ratio(viewed, visits)
     return row
 
 
-def having(events: list[dict], kind: str, role: str | None = None) -> list[dict]:
-    return [event for event in events if event["event"] == kind and role in (None, event["page_type"])]
+def of_type(events: list[Event], type_: str, page_type: str | None = None) -> list[Event]:
+    return [event for event in events if event["event"] == type_ and page_type in (None, event["page_type"])]
 
 
-def pages(views: list[dict]) -> set[str]:
+def pages(views: list[Event]) -> set[str]:
     return {view["page"] for view in views if view["page"] is not None}
 
 
-def items(events: list[dict]) -> int:
+def items(events: list[Event]) -> int:
     return sum(quantity(event) for event in events)
 
 
-def cents(events: list[dict]) -> int:
+def cents(events: list[Event]) -> int:
     return sum(round((event["price"] or 0) * 100) * quantity(event) for event in events)
 
 
-def quantity(event: dict) -> int:
+def quantity(event: Event) -> int:
     return 1 if event["quantity"] is None else event["quantity"]
 
 
-def duration(visit: list[dict]) -> int:
+def duration(visit: list[Event]) -> int:
     return second(visit[-1]) - second(visit[0]) if visit else 0
 
 
-def second(event: dict) -> int:
+def second(event: Event) -> int:
     return (event["time"] - datetime(1970, 1, 1)) // timedelta(seconds=1)
 
 
@@ -188,52 +189,3 @@ def days(seconds: int) -> int:
 
 def ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0
-
-
-# Random logs ------------------------------------------------------
-
-
-def random_log(seed: int, visitors: int = 40) -> list[dict]:
-    """Sessions that overlap, touch at a second and hold ties in time; visitors share the sessions' names."""
-    rng = random.Random(seed)
-    log = []
-    for visitor in range(visitors):
-        start = datetime(2019, 12, 27) + timedelta(seconds=rng.randrange(9 * 86_400))
-        for session in rng.sample(range(9), rng.randint(1, 6)):
-            visit = random_visit(rng, f"v{visitor}", f"s{session}", start)
-            end = visit[-1]["time"]
-            log += visit
-            between = start + (end - start) * rng.random()
-            later = end + timedelta(seconds=rng.choice([0, 1, 900, 86_400 * rng.randint(1, 5)]))
-            start = rng.choice([between.replace(microsecond=0), later, later])
-    return log
-
-
-def random_visit(rng: random.Random, visitor: str, session: str, time: datetime) -> list[dict]:
-    device = {name: rng.randint(1, 3) for name in DEVICE.values()}
-    device |= {name: rng.choice(["a", "b", None]) for name in ("browser", "operating_system")}
-    keys = {"visitor": visitor, "session": session}
-    steps = [0] if rng.random() < 0.1 else [0, 0, 0, 0.5, 1, 7, 90, 90, 600]
-    visit, role = [], None
-    for _ in range(rng.randint(1, 22)):
-        event = random_event(rng, rng.choices([*KINDS, "hover"], [9, 3, 3, 3, 3, 1, 0.6, 1])[0])
-        if event["event"] != "view" and rng.random() < 0.6:
-            event["page_type"] = role
-        role = event["page_type"]
-        visit.append(keys | device | event | {"time": time})
-        time += timedelta(seconds=rng.choice(steps) if rng.random() < 0.97 else rng.randrange(2 * 86_400))
-    return visit
-
-
-def random_event(rng: random.Random, kind: str) -> dict:
-    basket = kind in ("add", "remove", "purchase")
-    return {
-        "event": kind,
-        "page": rng.choice(["/a", "/b", "/c", "/d", "/e", None]),
-        "page_type": rng.choice([*ROLES, "product", "cart", "help", None]),
-        "price": round(rng.uniform(0.01, 99), 2) if basket and rng.random() < 0.9 else None,
-        "quantity": rng.randint(1, 4) if basket and rng.random() < 0.8 else None,
-        "checkout_step": rng.randint(1, 4) if rng.random() < 0.1 else None,
-        "window_width": rng.choice([800, 1200]),
-        "tab_visible": rng.choice([0, 1, None]),
-    }

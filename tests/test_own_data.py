@@ -1,12 +1,17 @@
-"""Other people's data, by params alone: a table of sessions, one with other marks, and a click log."""
+"""Other people's data by changing params only: a session table, a click log, and the README's example in full."""
 
+import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import readme
+from helpers import SHARED_DATA, RunStage, WriteParams
 from project import Project
+from real_data import BANK, REES46, RealData
+from sklearn.metrics import roc_auc_score
+
+from stages.lib.dataset.sessions import read_sessions
 
 TRAINING = {
     "train_base.training.epochs": 3,
@@ -16,72 +21,46 @@ TRAINING = {
     "train_reference.trees.max_iter": 20,
     "validation.folds": 0,
 }
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+TITLE = "Your own data, in full"
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not SHARED.is_dir(), reason=f"the real tables are not here: no folder {SHARED.name} beside the checkout"
+        not SHARED_DATA.is_dir(),
+        reason=f"the real tables are not here: no folder {SHARED_DATA.name} beside the checkout",
     ),
 ]
 
-REAL = {
-    "bank_full.csv": (
-        {
-            "prepare.source_type": "sessions",
-            "prepare.target": "y",
-            "prepare.drop": ["duration"],
-            "prepare.na_values": ["", "unknown"],
-        },
-        {"rows": 9043, "purchases": 1058},
-        0.70,
-    ),
-    "rees46_2019_oct_sample.csv": (
-        {
-            "prepare.target": "purchased",
-            "prepare.csv.truncated_last_line": "drop",
-            "prepare.clicks.columns": {
-                "time": "event_time",
-                "visitor": "user_id",
-                "session": "user_session",
-                "event": "event_type",
-                "page": "product_id",
-                "page_type": "category_code",
-                "price": "price",
-            },
-            "prepare.clicks.events.add": ["cart"],
-        },
-        {"rows": 389, "purchases": 14},
-        0.40,
-    ),
-}
 
-
-def hold(project: Project, expected: dict[str, int], auc: float) -> None:
-    scores = project.scores()
-    assert {key: scores["test"][key] for key in expected} == expected
-    assert np.mean([scores[model]["auc"] for model in ("base", "grid", "smote")]) > auc
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_real_data_by_params_alone(name, tmp_path: Path) -> None:
-    changes, expected, auc = REAL[name]
-    rate = {"train_base.training.learning_rate": 0.001}
-    project = Project(tmp_path, **{"prepare.source": str(SHARED / name)}, **changes, **TRAINING, **rate)
-    output = project.dvc("repro", "report")
-    assert "Running stage 'simulate'" not in output
-    assert ("is cut off and was dropped" in output) == (name == "rees46_2019_oct_sample.csv")
-    hold(project, expected, auc)
+@pytest.mark.parametrize("data", [BANK, REES46], ids=lambda data: data.name)
+def test_real_data_by_changing_params_only(run_stage: RunStage, write_params: WriteParams, data: RealData) -> None:
+    write_params(**data.params, **TRAINING, **{"train_base.training.learning_rate": 0.001})
+    prepared = run_stage("prepare", data.path, "sessions.parquet")
+    assert prepared.code == 0, prepared.err
+    assert ("is truncated and was dropped" in prepared.out) == (data is REES46)
+    split = run_stage("split", "sessions.parquet", "train.parquet", "test.parquet", "targets.parquet", "data.json")
+    assert split.code == 0, split.err
+    targets = read_sessions(Path("targets.parquet")).column("target")
+    assert (len(targets), targets.sum()) == (data.test_rows, data.test_purchases)
+    trained = run_stage("train_base", "train.parquet", "test.parquet", "base", "base.parquet", "importance.csv")
+    assert trained.code == 0, trained.err
+    predictions = read_sessions(Path("base.parquet")).to_arrow()["probability"]
+    assert roc_auc_score(targets, predictions) > data.min_auc
 
 
 def test_the_readme_s_example(tmp_path: Path) -> None:
-    title = "Your own data, in full"
     project = Project(tmp_path, **TRAINING)
     project.commit("First")
     (tmp_path / "data/raw").mkdir(parents=True)
-    shutil.copy(SHARED / "online_shoppers_intention.csv", tmp_path / "data/raw")
-    for command in readme.commands()[title]:
+    shutil.copy(SHARED_DATA / "online_shoppers_intention.csv", tmp_path / "data/raw")
+    output = ""
+    for command in readme.commands()[TITLE]:
         done = project.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert not readme.not_run(title, Project.commands)
-    hold(project, {"rows": 2466, "purchases": 382}, 0.80)
+        output += done.stdout
+    assert "Running stage 'split'" in output and "Running stage 'simulate'" not in output
+    assert not readme.not_run(TITLE, Project.commands)
+    evaluation = json.loads(project.file("metrics/evaluation.json"))
+    assert (evaluation["test"]["rows"], evaluation["test"]["purchases"]) == (2466, 382)
+    aucs = [evaluation["models"][name]["auc"] for name in ("base", "grid", "smote")]
+    assert sum(aucs) / len(aucs) > 0.80

@@ -1,18 +1,19 @@
-"""Scores are those of evaluate, to the bit, and the schema saved with the model decides how rows are read."""
+"""Scores equal the predictions that were evaluated, to the bit; the model's schema says how rows are read."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from helpers import ROOT, sessions_frame
-from project import Project
 
 from benchmarks import scoring_throughput as benchmark
-from stages import score
+from benchmarks.tools import write_params
+from stages import prepare, score, simulate, split, train_base
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.sessions import read_sessions
 
@@ -23,167 +24,188 @@ SMALL = {
     "validation.calibration": "isotonic",
     "train_base.training.epochs": 1,
 }
+CLICKS = Path("data/raw/clicks.parquet")
+SESSIONS = Path("data/prepared/sessions.parquet")
+MODEL = Path("models/base")
+PREDICTIONS = Path("data/predictions/base.parquet")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A model of the simulated shop."""
-    built = Project(tmp_path_factory.mktemp("shop"), **SMALL)
-    built.dvc("repro", "train_base")
-    return built
-
-
-def train(folder: Path, frame: pd.DataFrame, name: str, **changes) -> Project:
-    """A model of a table of sessions."""
-    settings = {"prepare.source": name, "prepare.source_type": "sessions", "prepare.target": "buys"}
-    project = Project(folder, **SMALL | settings | changes)
-    write(frame, folder / name)
-    project.dvc("repro", "train_base")
-    return project
+def train(source: Path) -> None:
+    """Train the base model on a source, in the working folder."""
+    train_set, test_set, targets = (Path(f"data/split/{name}.parquet") for name in ("train", "test", "test_targets"))
+    prepare.main(source, SESSIONS)
+    split.main(SESSIONS, train_set, test_set, targets, Path("data.json"))
+    train_base.main(train_set, test_set, MODEL, PREDICTIONS, Path("importance.csv"))
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
 
 
+def new_sessions(rows: int = 300, seed: int = 7) -> pd.DataFrame:
+    born = pd.date_range("2024-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    return sessions_frame(rows, seed).assign(born=born, region=np.arange(rows) % 3 + 1)
+
+
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return train(tmp_path_factory.mktemp("tables"), tomorrow(), "sessions.csv", **{"prepare.categories": ["region"]})
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of the simulated shop, which scores click logs."""
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_params(Path("params.yaml"), SMALL)
+        simulate.main(CLICKS)
+        train(CLICKS)
+    return folder
 
 
-def tomorrow(rows: int = 300, seed: int = 7) -> pd.DataFrame:
-    days = pd.date_range("2024-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M:%S")
-    return sessions_frame(rows, seed).assign(born=days, region=np.arange(rows) % 3 + 1)
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that scores session tables."""
+    folder = tmp_path_factory.mktemp("tables")
+    source = {"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.categories": ["region"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_params(Path("params.yaml"), SMALL | source)
+        write(new_sessions(), Path("sessions.csv"))
+        train(Path("sessions.csv"))
+    return folder
 
 
-def scores(project: Project, frame: pd.DataFrame, name: str = "tomorrow.csv") -> np.ndarray:
-    write(frame, project.folder / name)
-    score.main(project.folder / "models/base", project.folder / name, output=project.folder / "scores.parquet")
-    return pd.read_parquet(project.folder / "scores.parquet").probability.to_numpy()
+def scores(folder: Path, frame: pd.DataFrame, name: str = "new.csv") -> np.ndarray:
+    """The probabilities of these rows, which are written to a file of this name first."""
+    write(frame, folder / name)
+    score.main(folder / MODEL, folder / name, output=folder / "scores.parquet")
+    return pd.read_parquet(folder / "scores.parquet").probability.to_numpy()
 
 
-def refused(project: Project, frame: pd.DataFrame | bytes, name: str = "tomorrow.csv") -> str:
-    path, output = project.folder / name, project.folder / "never.csv"
-    path.write_bytes(frame) if isinstance(frame, bytes) else write(frame, path)
+def error_of(folder: Path, rows: pd.DataFrame | bytes, name: str = "new.csv") -> str:
+    """The error for these rows, without its start."""
+    path, output = folder / name, folder / "never.csv"
+    path.write_bytes(rows) if isinstance(rows, bytes) else write(rows, path)
     with pytest.raises(InputError) as error:
-        score.main(project.folder / "models/base", path, output=output)
+        score.main(folder / MODEL, path, output=output)
     assert not output.exists() and str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     return str(error.value).removeprefix(f"{path}: ")
 
 
+# A click log ------------------------------------------------------
+
+
 @pytest.mark.parametrize("output", ["scores.csv", "scores.parquet"])
-def test_a_log_is_scored_exactly_as_evaluate_saw_its_test_part(shop, output) -> None:
-    done = shop.run(sys.executable, "-m", "stages.score", "models/base", "data/raw/clicks.parquet", "-o", output)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"800 sessions, written to {output}\n", "")
-    read = pd.read_csv if output.endswith("csv") else pd.read_parquet
-    found = read(shop.folder / output)
-    assert [*found] == ["session", "visitor", "time", "probability", "decision"] and len(found) == 800
-    saved = read_sessions(shop.folder / "data/predictions/base.parquet").table.to_pandas()
-    both = saved.merge(found, on="session", suffixes=("", "_again"), validate="one_to_one")
+def test_a_log_is_scored_exactly_as_the_test_set_was_predicted(shop: Path, output: str) -> None:
+    command = [sys.executable, "-m", "stages.score", str(shop / MODEL), str(shop / CLICKS), "-o", str(shop / output)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"800 sessions, written to {shop / output}\n", "")
+    scored = pd.read_csv(shop / output) if output.endswith("csv") else pd.read_parquet(shop / output)
+    assert [*scored] == ["session", "visitor", "time", "probability", "decision"] and len(scored) == 800
+    predicted = read_sessions(shop / PREDICTIONS).to_arrow().to_pandas()
+    both = predicted.merge(scored, on="session", suffixes=("", "_scored"), validate="one_to_one")
     assert len(both) == 160 and both.decision.any() and not both.decision.all()
-    assert (both.probability == both.probability_again.astype("float32")).all()
-    assert (both.decision == both.decision_again).all()
+    assert (both.probability == both.probability_scored.astype("float32")).all()
+    assert (both.decision == both.decision_scored).all()
 
 
-def test_a_log_that_ends_in_the_middle_gives_the_sessions_so_far_the_same_scores(shop) -> None:
-    log = pd.read_parquet(shop.folder / "data/raw/clicks.parquet")
-    scores(shop, log[log.time <= log.time.median()], "so_far.parquet")
-    so_far = pd.read_parquet(shop.folder / "scores.parquet")
+def test_the_first_half_of_a_log_gives_its_sessions_the_same_scores(shop: Path) -> None:
+    log = pd.read_parquet(shop / CLICKS)
+    scores(shop, log[log.time <= log.time.median()], "half.parquet")
+    half = pd.read_parquet(shop / "scores.parquet")
     scores(shop, log, "whole.parquet")
-    both = so_far.merge(pd.read_parquet(shop.folder / "scores.parquet"), on="session", suffixes=("", "_whole"))
-    assert 300 < len(both) == len(so_far) < 500
+    both = half.merge(pd.read_parquet(shop / "scores.parquet"), on="session", suffixes=("", "_whole"))
+    assert 300 < len(both) == len(half) < 500
     assert (both.probability == both.probability_whole).all()
 
 
-def test_sessions_of_a_table_are_scored_in_their_order_and_named_by_their_place(tables) -> None:
-    frame = tomorrow(200, seed=8)
-    found = scores(tables, frame.drop(columns="buys"))
+def test_a_log_without_a_required_column_or_without_sessions_is_refused(shop: Path) -> None:
+    log = pd.read_parquet(shop / CLICKS)
+    without_price = error_of(shop, log.drop(columns="price"), "log.parquet")
+    assert without_price.startswith(
+        "no column 'price' (prepare.clicks.columns.price); the model was trained on amountBasketSession, which needs it"
+    )
+    assert "no session reaches page view 3" in error_of(shop, log[:2], "log.parquet")
+
+
+# A session table --------------------------------------------------
+
+
+def test_sessions_of_a_table_are_scored_in_order_and_named_by_their_row(tables: Path) -> None:
+    frame = new_sessions(200, seed=8)
+    forwards = scores(tables, frame.drop(columns="buys"))
     backwards = scores(tables, frame[::-1])
-    np.testing.assert_array_equal(found, backwards[::-1])
-    written = pd.read_parquet(tables.folder / "scores.parquet")
+    np.testing.assert_array_equal(forwards, backwards[::-1])
+    written = pd.read_parquet(tables / "scores.parquet")
     assert written.row.tolist() == list(range(200)) and written.decision.dtype == bool
 
 
-def test_the_same_values_in_other_types_give_the_same_scores(tables) -> None:
-    frame = tomorrow(100, seed=9)
+def test_the_same_values_in_other_types_give_the_same_scores(tables: Path) -> None:
+    frame = new_sessions(100, seed=9)
     expected = scores(tables, frame)
-    turned = frame.assign(
-        pages=frame.pages.astype(float), born=pd.to_datetime(frame.born), region=frame.region.astype("float64")
-    )
-    np.testing.assert_array_equal(scores(tables, turned, "tomorrow.parquet"), expected)
+    types: dict[str, Any] = {"pages": float, "born": "datetime64[ns]", "region": float}
+    np.testing.assert_array_equal(scores(tables, frame.astype(types), "new.parquet"), expected)
     np.testing.assert_array_equal(scores(tables, frame[[*frame][::-1]].assign(more=1)), expected)
-    assert (tables.folder / "models/base/schema.json").is_file()
 
 
-def test_a_single_session_with_missing_values_has_a_score(tables) -> None:
-    one = tomorrow(1).assign(seconds=np.nan, browser=None)
+def test_a_single_session_with_missing_values_has_a_score(tables: Path) -> None:
+    one = new_sessions(1).assign(seconds=np.nan, browser=None)
     assert 0 < scores(tables, one)[0] < 1
 
 
-def test_columns_that_are_missing_or_hold_something_else_are_refused_in_one_line(tables) -> None:
-    frame, parquet = tomorrow(20), "tomorrow.parquet"
-    many, soon, endless = (["many", *["1"] * 19], ["soon", *frame.born[1:]], [np.inf, *[1.0] * 19])
-    assert refused(tables, frame.drop(columns="seconds")).startswith(
+def test_a_session_s_score_does_not_depend_on_the_other_rows(tables: Path) -> None:
+    many = pd.concat([new_sessions(9000, seed=3)] * 2, ignore_index=True)
+    all_scores = scores(tables, many, "many.parquet")
+    np.testing.assert_array_equal(all_scores[:9000], all_scores[9000:])
+    np.testing.assert_array_equal(scores(tables, many[:37]), all_scores[:37])
+    assert pq.read_metadata(tables / "scores.parquet").num_rows == 37
+
+
+def test_columns_that_are_missing_or_have_other_values_are_refused_in_one_line(tables: Path) -> None:
+    frame, parquet = new_sessions(20), "new.parquet"
+    assert error_of(tables, frame.drop(columns="seconds")).startswith(
         "no column 'seconds', which the model was trained on; it has pages, browser"
     )
-    none = "column 'pages': 1 of 20 values are no numbers, such as 'many'"
-    assert refused(tables, frame.assign(pages=many)) == none
-    assert refused(tables, frame.assign(seconds=endless), parquet).endswith("values are no numbers, such as 'inf'")
-    assert refused(tables, frame.assign(born=soon)).startswith(
-        "column 'born': 1 of 20 values are no dates (YYYY-MM-DD)"
-    )
-    assert "the model was trained on numbers" in refused(tables, frame.assign(pages=pd.Timestamp(0)), parquet)
-    assert refused(tables, frame[:0]) == "no rows, only a header"
-    assert refused(tables, b"") == "the file is empty"
+    a_text, a_word, infinite = ["many", *["1"] * 19], ["soon", *frame.born[1:]], [np.inf, *[1.0] * 19]
+    not_numbers = "column 'pages': 1 of 20 values are not numbers, such as 'many'"
+    assert error_of(tables, frame.assign(pages=a_text)) == not_numbers
+    assert error_of(tables, frame.assign(seconds=infinite), parquet).endswith("values are not numbers, such as 'inf'")
+    not_dates = "column 'born': 1 of 20 values are not dates (YYYY-MM-DD), such as 'soon'"
+    assert error_of(tables, frame.assign(born=a_word)) == not_dates
+    assert "the model was trained on numbers" in error_of(tables, frame.assign(pages=pd.Timestamp(0)), parquet)
+    assert error_of(tables, frame[:0]) == "no rows, only a header"
+    assert error_of(tables, b"") == "the file is empty"
 
 
-def test_a_log_without_a_needed_column_or_without_sessions_is_refused(shop) -> None:
-    log = pd.read_parquet(shop.folder / "data/raw/clicks.parquet")
-    assert "no column 'price' (prepare.clicks.columns.price)" in refused(shop, log.drop(columns="price"), "log.parquet")
-    assert "no session reaches page view 3" in refused(shop, log[:2], "log.parquet")
-
-
-def test_levels_that_the_model_does_not_know_are_told_of(tables, capsys: pytest.CaptureFixture[str]) -> None:
-    scores(tables, tomorrow(50).assign(browser="Netscape"))
-    assert (
-        "score: column 'browser': 50 of 50 values are none of those that the model tells apart"
-        in capsys.readouterr().err
-    )
-    scores(tables, tomorrow(50))
+def test_many_values_of_an_unknown_category_are_reported(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores(tables, new_sessions(50).assign(browser="Netscape"))
+    warning = "score: column 'browser': 50 of 50 values are unknown to the model; it was trained on Chrome, Firefox"
+    assert capsys.readouterr().err.startswith(warning)
+    scores(tables, new_sessions(50))
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_no_model_or_no_name_for_scores_is_refused(tables) -> None:
-    write(tomorrow(5), tables.folder / "tomorrow.csv")
-    paths = (tables.folder / "models/base", tables.folder / "tomorrow.csv")
-    with pytest.raises(InputError, match="expected the folder of a model"):
-        score.main(tables.folder / "data", paths[1], output=tables.folder / "never.csv")
+# The command line -------------------------------------------------
+
+
+def test_other_folders_than_a_model_s_and_other_endings_are_refused(tables: Path) -> None:
+    write(new_sessions(5), tables / "new.csv")
+    with pytest.raises(InputError, match=r"schema\.json: no such file; expected the folder of a trained model"):
+        score.main(tables / "data", tables / "new.csv", output=tables / "never.csv")
     with pytest.raises(InputError, match=r"scores\.txt: expected a name that ends in \.csv or \.parquet$"):
-        score.main(*paths, output=Path("scores.txt"))
+        score.main(tables / MODEL, tables / "new.csv", output=Path("scores.txt"))
 
 
-def test_the_command_says_what_it_takes() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.score", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def test_the_command_names_its_arguments() -> None:
+    command = [sys.executable, "-m", "stages.score", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "-o OUTPUT, --output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
 
 
-def test_a_session_s_score_does_not_depend_on_the_rows_beside_it(tables) -> None:
-    many = pd.concat([tomorrow(9000, seed=3)] * 2, ignore_index=True)
-    found = scores(tables, many, "many.parquet")
-    np.testing.assert_array_equal(found[:9000], found[9000:])
-    np.testing.assert_array_equal(scores(tables, many[:37]), found[:37])
-    assert pq.read_metadata(tables.folder / "scores.parquet").num_rows == 37
-
-
 def test_the_benchmark_scores_tables_and_logs(
-    shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmark, "ROOT", shop.folder)
-    monkeypatch.setattr(sys, "argv", ["score", "--sessions", "1000", "--models", "base"])
+    monkeypatch.setattr(benchmark, "ROOT", shop)
+    monkeypatch.setattr(sys, "argv", ["scoring_throughput", "--sessions", "1000", "--models", "base"])
     benchmark.main()
     _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines] == [["base", kind, "1,000"] for kind in ("parquet", "csv", "clicks")]

@@ -1,4 +1,4 @@
-"""What questions of rows are asked of: DuckDB in this process, or, for what takes longest, whatever Ibis speaks to."""
+"""The engines that run queries: DuckDB in this process and, to aggregate a click log, any that Ibis can connect to."""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,15 @@ import ibis
 import psutil
 from duckdb import OutOfMemoryException
 
-from stages.lib.common.errors import InputError
+from stages.lib.common.errors import InputError, first_line
 from stages.lib.common.files import scratch_folder
 
 LOCAL = "duckdb://"
-MEMORY = 5 * 2**29  # bytes that this process takes for a click log where nothing else is said
-SHARE = 0.4  # of what the process has not taken yet: DuckDB does not count all that it takes, and rows are written
-# As DuckDB has it; and no server and no progress where nobody looks. The address may say otherwise.
-SPARK = {
+DEFAULT_MEMORY = 5 * 2**29  # bytes of the whole process, for a click log
+# Of the memory that the process has not used yet: DuckDB does not count all that it uses, and writing takes some too.
+DUCKDB_SHARE = 0.4
+# The first two make Spark compute as DuckDB does, the others keep it quiet. Options in the address override them.
+SPARK_OPTIONS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",
     "spark.ui.enabled": "false",
@@ -30,70 +31,78 @@ SPARK = {
 
 @dataclass(frozen=True)
 class Engine:
-    """DuckDB in this process, which reads, checks and orders; the one that measures; and a folder they share."""
+    """Two connections and a folder that both can reach.
+
+    `local` is DuckDB in this process, which reads, checks and sorts. `compute` aggregates a click log, which takes
+    longest; it is the same connection unless params name another engine.
+    """
 
     local: ibis.BaseBackend
-    measuring: ibis.BaseBackend
-    name: str
+    compute: ibis.BaseBackend
+    name: str  # of `compute`, such as pyspark://
     folder: Path
-    memory: int  # bytes that DuckDB may take
+    memory: int  # bytes that DuckDB may use
 
     @property
     def is_local(self) -> bool:
-        return self.measuring is self.local
+        return self.compute is self.local
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """What goes wrong on another engine, whatever its errors are, is an InputError."""
+        """Turn any error of another engine into an InputError, since each engine has exceptions of its own."""
         try:
             yield
         except Exception as error:
             if self.is_local:
                 raise
-            # Their tables, cached on the engine, have to go before it does.
+            # The traceback holds tables that are cached on the engine; they must be freed before it disconnects.
             clear_frames(error.__traceback__)
             raise InputError(f"runtime.engine: {self.name} {first_line(error)}") from None
 
 
 @contextmanager
 def open_engine(output: Path, url: str = LOCAL, memory_limit: int | None = None) -> Iterator[Engine]:
-    """Engines for as long as the block lasts, with a scratch folder beside `output`.
+    """Connect to the engines for as long as the block lasts.
 
-    `url` is an address as `ibis.connect` takes it. `memory_limit` is in bytes, of this process as a whole; what DuckDB
-    can't hold in it goes to the scratch folder. None: most of the machine's. Raises InputError if the engine is not
-    installed or can't be reached.
+    Args:
+        output: the file that will be written; the scratch folder is made beside it.
+        url: where to aggregate click logs, an address that `ibis.connect` takes.
+        memory_limit: bytes of this process as a whole; DuckDB spills what exceeds it to the scratch folder. None: most
+            of the machine's memory.
+
+    Raises:
+        InputError: the engine is not installed or can't be reached.
     """
-    name = f"{urlsplit(url).scheme}://"  # the rest may hold a password
+    name = f"{urlsplit(url).scheme}://"  # the rest may contain a password
     with scratch_folder(output) as folder:
-        most = memory_limit or MEMORY
-        memory = int(SHARE * max(most - psutil.Process().memory_info().rss, most // 2))
-        limit = {"memory_limit": f"{memory // 2**20}MiB"} if memory_limit else {}
-        local = connect_duckdb(temp_directory=str(folder / "spilled"), **limit)
-        measuring = local
+        limit = memory_limit or DEFAULT_MEMORY
+        memory = int(DUCKDB_SHARE * max(limit - psutil.Process().memory_info().rss, limit // 2))
+        settings = {"memory_limit": f"{memory // 2**20}MiB"} if memory_limit else {}
+        local = connect_duckdb(temp_directory=str(folder / "spilled"), **settings)
+        compute = local if url == LOCAL else connect_remote(url, name)
         try:
-            if url != LOCAL:
-                measuring = _connect_remote(url, name)
-            yield Engine(local, measuring, name, folder, memory)
+            yield Engine(local, compute, name, folder, memory)
         finally:
-            if measuring is not local:
-                measuring.disconnect()
+            if compute is not local:
+                compute.disconnect()
 
 
-def default_memory_limit(kind: str) -> int | None:
-    """The limit of memory where none is set: a table of sessions, which is asked whole, may take what there is."""
-    return MEMORY if kind == "clicks" else None
+def default_memory_limit(source_type: str) -> int | None:
+    """The limit that applies if params set none, in bytes: a session table, which is read whole, has no limit."""
+    return DEFAULT_MEMORY if source_type == "clicks" else None
 
 
 def connect_duckdb(**settings: str) -> ibis.BaseBackend:
-    """DuckDB in this process: quiet, and in UTC."""
+    """Connect to DuckDB in this process, without a progress bar and in UTC."""
     connection = ibis.duckdb.connect(**settings)
     connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
 
 
-def _connect_remote(url: str, name: str) -> ibis.BaseBackend:
+def connect_remote(url: str, name: str) -> ibis.BaseBackend:
+    """Connect to the engine at `url`; errors call it `name`, since the URL may contain a password."""
     try:
-        return _spark(url) if name == "pyspark://" else ibis.connect(url)
+        return _connect_spark(url) if name == "pyspark://" else ibis.connect(url)
     except ImportError:
         install = "-r requirements-cluster.txt" if name == "pyspark://" else f"'ibis-framework[{name[:-3]}]'"
         raise InputError(f"runtime.engine: {name} is not installed: pip install {install}") from None
@@ -102,17 +111,16 @@ def _connect_remote(url: str, name: str) -> ibis.BaseBackend:
         raise InputError(f"runtime.engine: {name} {first_line(error).replace(password, '…')}") from None
 
 
-def _spark(url: str) -> ibis.BaseBackend:
+def _connect_spark(url: str) -> ibis.BaseBackend:
     from pyspark.sql import SparkSession
 
-    # Not by ibis.connect, which sets the options of the address once more in the session, where most are refused.
-    session = SparkSession.builder.config(map={**SPARK, **dict(parse_qsl(urlsplit(url).query))}).getOrCreate()
-    return ibis.pyspark.connect(session)
+    # ibis.connect would set the options of the address once more in the session, which refuses most of them.
+    builder = SparkSession.builder.config(map={**SPARK_OPTIONS, **dict(parse_qsl(urlsplit(url).query))})
+    return ibis.pyspark.connect(builder.getOrCreate())
 
 
-def first_line(error: object) -> str:
-    """One line of an error of some engine's."""
+def duckdb_message(error: Exception) -> str:
+    """One line about an error of DuckDB, whose own text about memory does not name the parameter that sets it."""
     if isinstance(error, OutOfMemoryException):
-        return "more memory is needed than there may be; raise runtime.memory_limit, or score less at once"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+        return "not enough memory; raise runtime.memory_limit, or score fewer rows at a time"
+    return first_line(error)

@@ -1,8 +1,8 @@
-"""The features of a session at its scored page view, one line each: name, columns of the log it needs, definition.
+"""The features of a session at its scored page view: on each line a name, the columns of the log it needs, its value.
 
-Ratios to something that is not there are 0; days since something that never was are -1. The page being viewed
-has only just opened, so timeOnPage is the time on the page before it, and pageVisitedBeforeSession, which would be
-the same for every session, counts different pages.
+Ratios to something that does not exist are 0; days since something that never happened are -1. The scored page has
+only just opened, so timeOnPage is the time on the page before it, and pageVisitedBeforeSession, which would be the same
+for every session, counts different pages.
 """
 
 from collections.abc import Iterator
@@ -11,63 +11,72 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from stages.lib.common.errors import InputError
+from stages.lib.preparation.events import PAGE_TYPES
 
-DAY = 86_400
+SECONDS_PER_DAY = 86_400
 ORDER = ("time", "visitor", "session")  # of sessions, without ties
+TITLES = {page_type: page_type.capitalize() for page_type in PAGE_TYPES}
 Feature = tuple[str, tuple[str, ...], Value]
 
 
 def session_features(
-    measures: Table, missing: tuple[str, ...], target: str | None = None
+    sessions: Table, missing: list[str], target: str | None = None
 ) -> tuple[Table, dict[str, list[str]]]:
-    """The session table: keys, features and, if wanted, the target under this name, a row a session, in no order.
+    """Make the session table.
 
-    Beside it, the features left out, by the column of `missing` that they need.
+    Args:
+        sessions: one row per session, of `aggregate_sessions`.
+        missing: columns that the log lacks; features that need one are omitted.
+        target: the name of the target's column; None: without a target, as when scoring.
+
+    Returns:
+        Keys, features and target of each session, in no order; and the omitted features by missing column.
+
+    Raises:
+        InputError: the target has the name of another column.
     """
-    left_out: dict[str, list[str]] = {}
-    kept = {}
-    for name, needs, definition in _features():
+    omitted: dict[str, list[str]] = {}
+    columns = {"visitor": _.visitor, "session": _.session, "time": _.start}
+    for name, needs, value in all_features():
         lacking = [column for column in needs if column in missing]
         if lacking:
-            left_out.setdefault(lacking[0], []).append(name)
+            omitted.setdefault(lacking[0], []).append(name)
         else:
-            kept[name] = definition
-    keys = {"visitor": _.visitor, "session": _.session, "time": _.start}
-    if target in {**keys, **kept}:
+            columns[name] = value
+    if target in columns:
         raise InputError(f"prepare.target: '{target}' is the name of another column; choose a different one")
-    return measures.select(**keys, **kept, **({target: _.buys} if target else {})), left_out
+    if target:
+        columns[target] = _.buys
+    return sessions.select(**columns), omitted
 
 
-def _features() -> Iterator[Feature]:
-    yield from _now()
-    yield from _session_pages()
+def all_features() -> Iterator[Feature]:
+    """Every feature, in the order of the session table."""
+    yield from _scored_view()
+    yield from _page_views()
     yield from _interactions()
     yield from _last_visit()
     yield from _all_visits()
     yield from _device()
 
 
-def _now() -> Iterator[Feature]:
+def _scored_view() -> Iterator[Feature]:
     yield "month", (), _.start.month().cast("int64")
     yield "sessionStartHour", (), _.start.hour().cast("int64")
     yield "dayOfMonth", (), _.start.day().cast("int64")
     yield "weekday", (), _.start.day_of_week.index().cast("int64")
     yield "sessionTime", (), _seconds
-    yield "category", ("page_type",), _.current_type
+    yield "category", ("page_type",), _.raw_page_type
     yield "pageVisitedBeforeSession", ("page",), _.pages_before
     yield "amountBasketSession", ("price",), _.basket_cents / 100
     yield "totalItemValueBasketSession", (), _.basket_items
 
 
-def _session_pages() -> Iterator[Feature]:
-    yield from (
-        (f"session{Role}", ("page_type",), _[f"now_{role}"])
-        for Role, role in _roles("Product Search Overview Sale Cart")
-    )
-    yield from (
-        (f"percPage{Role}", ("page_type",), _per(_[f"now_{role}"], _viewed))
-        for Role, role in _roles("Product Search Overview Sale Cart")
-    )
+def _page_views() -> Iterator[Feature]:
+    for page_type, title in TITLES.items():
+        yield f"session{title}", ("page_type",), _[f"views_{page_type}"]
+    for page_type, title in TITLES.items():
+        yield f"percPage{title}", ("page_type",), _ratio(_[f"views_{page_type}"], _.views)
     yield "countPagesRevisited", ("page",), _.revisits
     yield "timeOnPage", (), _.previous_seconds
     yield "checkoutStep", ("checkout_step",), _.step.fill_null(0)
@@ -77,49 +86,51 @@ def _interactions() -> Iterator[Feature]:
     yield "clickEventsSession", (), _.clicks
     yield "scrollEventSession", (), _.scrolls
     yield "tabSwitchSession", (), _.tabs
-    for Role, role in _roles("Product Search Overview Sale Cart"):
-        switch = "tabswitch" if role in ("sale", "cart") else "tabSwitch"
-        for name, event in (("clickEvent", "clicks"), ("scrollEvent", "scrolls"), (switch, "tabs")):
-            yield f"{name}{Role}", ("page_type",), _per(_[f"{event}_{role}"], _[f"now_{role}"])
-    yield "timeSinceAddToBasket", (), (_.now_second - _.last_add_second).fill_null(-1)
+    for page_type, title in TITLES.items():
+        tab_switch = "tabswitch" if page_type in ("sale", "cart") else "tabSwitch"
+        for name, event in (("clickEvent", "clicks"), ("scrollEvent", "scrolls"), (tab_switch, "tabs")):
+            yield f"{name}{title}", ("page_type",), _ratio(_[f"{event}_{page_type}"], _[f"views_{page_type}"])
+    yield "timeSinceAddToBasket", (), (_.scored_second - _.last_add_second).fill_null(-1)
     yield "timeSpentOnCart", ("page_type",), _.seconds_cart.cast("float64")
     yield "timeSpentOnProduct", ("page_type",), _.seconds_product.cast("float64")
     yield "purchaseRecency", (), _days_since(_.bought_second)
 
 
 def _last_visit() -> Iterator[Feature]:
-    for Role, role in _roles("Product Search Overview Sale Cart"):
-        yield f"page{Role}LV", ("page_type",), _[f"last_views_{role}"].fill_null(0)
+    for page_type, title in TITLES.items():
+        yield f"page{title}LV", ("page_type",), _[f"last_views_{page_type}"].fill_null(0)
     yield "purchaseLV", (), _.last_purchases.fill_null(0)
     yield "productBasketLV", (), _.last_added_items.fill_null(0)
     yield "exitEqualLanding", ("page",), (_.last_last_page == _.first_page).cast("int64").fill_null(0)
     yield "visitTimeLV", (), _.last_seconds.fill_null(0)
-    yield "currentViewCountVsLV", (), _per(_viewed, _.last_views)
-    yield "currentVisittimeVsLV", (), _per(_seconds, _.last_seconds)
+    yield "currentViewCountVsLV", (), _ratio(_.views, _.last_views)
+    yield "currentVisittimeVsLV", (), _ratio(_seconds, _.last_seconds)
     yield "recencyVisit", (), _days_since(_.last_start_second)
     yield "countPagesRevisitedLastSession", ("page",), _.shared_pages.fill_null(0)
     yield "currentPageVisitedLastTime", ("page",), _.shared_current.fill_null(0)
 
 
 def _all_visits() -> Iterator[Feature]:
-    yield "frequencyVisit", (), _.ended
+    yield "frequencyVisit", (), _.ended_visits
     yield "totViewCount", (), _.all_views.fill_null(0)
     yield "totVisitTime", (), _.all_seconds.fill_null(0)
     yield "totPurchasesAmount", ("price",), _.all_purchase_cents.fill_null(0) / 100
     yield "totPurchasesItems", (), _.all_purchase_items.fill_null(0)
-    for Role, role in _roles("Product Search Overview Sale Cart"):
-        yield f"tot{Role}", ("page_type",), _[f"all_views_{role}"].fill_null(0)
-    for Role, role in _roles("Overview Product Search Sale Cart"):
-        yield f"totPercPage{Role}", ("page_type",), _per(_[f"all_views_{role}"], _.all_views)
+    for page_type, title in TITLES.items():
+        yield f"tot{title}", ("page_type",), _[f"all_views_{page_type}"].fill_null(0)
+    for page_type in ("overview", "product", "search", "sale", "cart"):
+        share = _ratio(_[f"all_views_{page_type}"], _.all_views)
+        yield f"totPercPage{TITLES[page_type]}", ("page_type",), share
     yield "convertedBefore", (), (_.all_purchases.fill_null(0) > 0).cast("int64")
-    faster = (_.all_views > 0) & (_seconds * _.all_views < _.all_seconds * _viewed)
-    yield "hurry", (), faster.cast("int64").fill_null(0)
-    yield "currentViewCountVsPreviousAvg", (), _per(_viewed * _.ended, _.all_views)
-    yield "currentVisitLengthVsAvg", (), _per(_seconds * _.ended, _.all_seconds)
-    yield "meanRecencyVisit", (), ((_.start_second - _.first_start_second) / (_.ended * DAY)).fill_null(-1)
-    for Role, role in _roles("Product Search Overview Sale Cart"):
-        yield f"page{Role}rVisit", ("page_type",), _per(_[f"all_views_{role}"], _.ended)
-    yield "purchasesrVisit", (), _per(_.all_purchases, _.ended)
+    is_faster = (_.all_views > 0) & (_seconds * _.all_views < _.all_seconds * _.views)
+    yield "hurry", (), is_faster.cast("int64").fill_null(0)
+    yield "currentViewCountVsPreviousAvg", (), _ratio(_.views * _.ended_visits, _.all_views)
+    yield "currentVisitLengthVsAvg", (), _ratio(_seconds * _.ended_visits, _.all_seconds)
+    since_first = _.start_second - _.first_start_second
+    yield "meanRecencyVisit", (), (since_first / (_.ended_visits * SECONDS_PER_DAY)).fill_null(-1)
+    for page_type, title in TITLES.items():
+        yield f"page{title}rVisit", ("page_type",), _ratio(_[f"all_views_{page_type}"], _.ended_visits)
+    yield "purchasesrVisit", (), _ratio(_.all_purchases, _.ended_visits)
 
 
 def _device() -> Iterator[Feature]:
@@ -133,23 +144,18 @@ def _device() -> Iterator[Feature]:
         ("screenHeight", "screen_height"),
         ("windowWidth", "window_width"),
         ("windowHeight", "window_height"),
+        ("tabVisible", "tab_visible"),
     ):
         yield name, (column,), _[column]
-    yield "tabVisible", ("tab_visible",), _.current_visible
-    yield "visitorKnown", (), (_.ended > 0).cast("int64")
+    yield "visitorKnown", (), (_.ended_visits > 0).cast("int64")
 
 
-_seconds = _.now_second - _.start_second
-_viewed = _.now_views
+_seconds = _.scored_second - _.start_second
 
 
-def _roles(names: str) -> list[tuple[str, str]]:
-    return [(name, name.lower()) for name in names.split()]
-
-
-def _per(part: Value, whole: Value) -> Value:
+def _ratio(part: Value, whole: Value) -> Value:
     return (whole > 0).ifelse(part / whole, 0.0).fill_null(0.0)
 
 
 def _days_since(second: Value) -> Value:
-    return ((_.start_second - second) // DAY).cast("int64").fill_null(-1)
+    return ((_.start_second - second) // SECONDS_PER_DAY).cast("int64").fill_null(-1)

@@ -1,4 +1,4 @@
-"""The session table of a click log of any size: so many visitors at a time, or all at once on another engine."""
+"""The sessions of a click log of any size: a partition of its visitors at a time, or all at once on another engine."""
 
 from pathlib import Path
 
@@ -9,67 +9,84 @@ from tqdm import tqdm
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Clicks
-from stages.lib.preparation.clicks import aggregate_sessions, normalize_events
+from stages.lib.preparation.clicks import aggregate_sessions
 from stages.lib.preparation.engine import Engine
+from stages.lib.preparation.events import normalize_events
 from stages.lib.preparation.features import session_features
 from stages.lib.preparation.reader import parquet_files
 
-EVENT = 250  # bytes that DuckDB takes for an event while it measures, with room to spare
-ROWS = 20_000  # of a row group: one for each part is held in memory while the log is cut
+BYTES_PER_EVENT = 250  # that DuckDB uses while it aggregates, with some room to spare
+ROW_GROUP = 20_000  # events; one row group per partition is in memory while the log is partitioned
 
 
 def sessions_from_clicks(
-    log: Table, settings: Clicks, work: Engine, target: str | None = None
+    log: Table, settings: Clicks, engine: Engine, target: str | None = None
 ) -> tuple[Table, dict[str, list[str]]]:
-    """The sessions of `log`, in no order; and the features left out, by missing column.
+    """Make the session table of a click log.
 
-    A session's features stand on the events of its visitor alone, so the log is cut by visitor into as many parts as
-    let one fit into the engine's memory. `target` names the target's column, if it is wanted. Raises InputError where
-    the log can't be read or has no session to score.
+    A session depends on the events of its own visitor only, so the log is partitioned by visitor, into so many parts
+    that each fits into the engine's memory.
+
+    Args:
+        log: one row per event.
+        settings: the log's names, and the page view to score at.
+        engine: aggregates the events.
+        target: the name of the target's column; None: without a target.
+
+    Returns:
+        Keys, features and target of each session, in no order; and the omitted features by missing column.
+
+    Raises:
+        InputError: the log can't be read, or no session reaches the scored page view.
     """
     events, missing = normalize_events(log, settings)
-    count = events.count().execute()
-    parts = 1 + count * EVENT // work.memory if work.is_local else 1
-    written = work.folder / "sessions"
-    written.mkdir()
-    left_out: dict[str, list[str]] = {}
-    with tqdm(total=1 + parts, desc="cut by visitor", unit=" parts", disable=None) as progress:  # on a terminal only
-        cut_out = cut(events, parts, work)
+    n_events = events.count().execute()
+    n_partitions = 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
+    folder = engine.folder / "sessions"
+    folder.mkdir()
+    # disable=None: a bar on a terminal only
+    with tqdm(total=1 + n_partitions, desc="partition by visitor", unit=" parts", disable=None) as progress:
+        partitions = partition_by_visitor(events, n_partitions, engine)
         progress.update()
-        progress.set_description("sessions")
-        for part in cut_out:
-            schema, left_out = _measure(part, written / part.parent.name, settings, missing, target, work)
-            part.unlink()
+        progress.set_description("aggregate sessions")
+        for number, partition in enumerate(partitions):
+            output = folder / f"{number}.parquet"
+            schema, omitted = _aggregate(partition, output, settings, missing, target, engine)
+            partition.unlink()
             progress.update()
-    if not any(written.iterdir()) or not (sessions := _read(written, work, schema)).count().execute():
-        raise InputError(
-            f"no session reaches page view {settings.score_at_view} without a purchase; mend "
-            "prepare.clicks.score_at_view, or prepare.clicks.events if the log's names are others"
-        )
-    return sessions, left_out
+    if partitions:
+        # Engines may write some types as others.
+        sessions = engine.local.read_parquet(parquet_files(folder)).cast(schema)
+        if sessions.count().execute():
+            return sessions, omitted
+    raise InputError(
+        f"no session reaches page view {settings.score_at_view} without a purchase; fix prepare.clicks.score_at_view, "
+        "or prepare.clicks.events if the log has other names of events"
+    )
 
 
-def cut(events: Table, parts: int, work: Engine) -> list[Path]:
-    """`events` as a file for each part, with all events of the part's visitors."""
-    folder = work.folder / "events"
-    part = (_.visitor.hash() % parts).abs()
-    # The newer form takes a quarter less space, and less time, but not all engines read it.
-    form = {"partition_by": "part", "row_group_size": ROWS, "parquet_version": "v2" if work.is_local else "v1"}
-    work.local.to_parquet(events.mutate(part=part), folder, **form)
+def partition_by_visitor(events: Table, n_partitions: int, engine: Engine) -> list[Path]:
+    """Write the events to a file per partition, each with all events of its visitors; an empty one has no file."""
+    folder = engine.folder / "events"
+    partition = (_.visitor.hash() % n_partitions).abs()
+    # Version 2 takes a quarter less space, and less time, but not all engines read it.
+    version = "v2" if engine.is_local else "v1"
+    engine.local.to_parquet(
+        events.mutate(partition=partition),
+        folder,
+        partition_by="partition",
+        row_group_size=ROW_GROUP,
+        parquet_version=version,
+    )
     return sorted(folder.rglob("*.parquet"))
 
 
-def _measure(
-    events: Path, sessions: Path, settings: Clicks, missing: tuple[str, ...], target: str | None, work: Engine
+def _aggregate(
+    events: Path, output: Path, settings: Clicks, missing: list[str], target: str | None, engine: Engine
 ) -> tuple[ibis.Schema, dict[str, list[str]]]:
-    # What is cached goes with this function's variables.
-    with work.errors():
-        measures = aggregate_sessions(work.measuring.read_parquet(events), settings)
-        table, left_out = session_features(measures, missing, target)
-        work.measuring.to_parquet(table, sessions.with_suffix(".parquet"))
-    return table.schema(), left_out
-
-
-def _read(folder: Path, work: Engine, schema: ibis.Schema) -> Table:
-    """The sessions of all parts, in the types that they were worked out in."""
-    return work.local.read_parquet(parquet_files(folder), hive_partitioning=False).cast(schema)
+    # A function of its own, since cached tables are freed with its variables.
+    with engine.errors():
+        sessions = aggregate_sessions(engine.compute.read_parquet(events), settings)
+        table, omitted = session_features(sessions, missing, target)
+        engine.compute.to_parquet(table, output)
+    return table.schema(), omitted

@@ -1,0 +1,155 @@
+"""A date is the days since 1970 in UTC, whether it is a text or typed; what may not be a date is not read as one."""
+
+import io
+import os
+import subprocess
+import sys
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import ROOT, PreparedSessions, PrepareTable, WriteParams
+from session_frames import BUYS, PAGES, arrow_type, frame, repeated
+
+DATES = {
+    "a day": ("2024-05-01", 19844.0),
+    "a leap day": ("2024-02-29", 19782.0),
+    "before 1970": ("1969-12-31", -1.0),
+    "before 1970, a time": ("1969-12-31T18:00:00", -0.25),
+    "long ago": ("0001-01-01", -719162.0),
+    "the last": ("9999-12-31", 2932896.0),
+    "a time": ("2024-05-01 13:45:00", 19844 + 13.75 / 24),
+    "a time with T": ("2024-05-01T13:45:00", 19844 + 13.75 / 24),
+    "no seconds": ("2024-05-01 13:45", 19844 + 13.75 / 24),
+    "a fraction": ("2024-05-01 00:00:00.5", 19844 + 0.5 / 86400),
+    "microseconds": ("2024-05-01T00:00:00.000001", 19844 + 1e-6 / 86400),
+    "nanoseconds": ("2024-05-01T00:00:21.600000999", 19844.00025),
+    "UTC": ("2024-05-01T13:45:00Z", 19844 + 13.75 / 24),
+    "UTC, no seconds": ("2024-05-01T13:45Z", 19844 + 13.75 / 24),
+    "ahead of UTC": ("2024-05-01T13:45:00+02:00", 19844 + 11.75 / 24),
+    "ahead of UTC, no seconds": ("2024-05-01 13:45+02:00", 19844 + 11.75 / 24),
+    "ahead of UTC, no colon": ("2024-05-01 13:45:00.0+0200", 19844 + 11.75 / 24),
+    "behind UTC, hours": ("2024-05-01 22:00:00-03", 19845 + 1 / 24),
+    "behind UTC, half an hour": ("2024-05-01T23:00:00-02:30", 19845 + 1.5 / 24),
+    "spaces around": (" 2024-05-01 ", 19844.0),
+}
+
+
+@pytest.mark.parametrize(("text", "day"), DATES.values(), ids=DATES)
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_an_iso_date_is_the_days_since_1970_in_utc(
+    prepared: PreparedSessions, name: str, text: str, day: float
+) -> None:
+    sessions = prepared(frame(x=repeated(text, "2024-04-30", None)), name)
+    assert arrow_type(sessions, "x") == "double"
+    assert sessions.names("feature") == ["pages", "x"]
+    # To the microsecond, of which the nearest float64 is within a third.
+    assert sessions.table["x"].to_pylist() == repeated(pytest.approx(day, rel=0, abs=4e-12), 19843.0, None)
+
+
+TIMESTAMPS = ["2024-05-01 13:45:00.25", "1969-12-31 18:00:00", None]
+
+
+@pytest.mark.parametrize(
+    ("type_", "days"),
+    [
+        (pa.date32(), [19844.0, -1.0]),
+        (pa.date64(), [19844.0, -1.0]),
+        (pa.timestamp("s"), [19844 + 49500 / 86400, -0.25]),
+        (pa.timestamp("ms"), [19844 + 49500.25 / 86400, -0.25]),
+        (pa.timestamp("us"), [19844 + 49500.25 / 86400, -0.25]),
+        (pa.timestamp("ns"), [19844 + 49500.25 / 86400, -0.25]),
+        (pa.timestamp("us", "UTC"), [19844 + 49500.25 / 86400, -0.25]),
+        (pa.timestamp("ns", "Asia/Tokyo"), [19844 + 49500.25 / 86400, -0.25]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("settings", [{}, {"prepare.dates": ["x"]}, {"prepare.numeric": ["x"]}], ids=str)
+def test_a_typed_date_is_the_days_since_1970_in_utc(
+    prepared: PreparedSessions, type_: pa.DataType, days: list[float], settings: dict[str, Any]
+) -> None:
+    timestamps = pa.array(pd.to_datetime(pd.Series(repeated(*TIMESTAMPS)), format="ISO8601"))
+    file = io.BytesIO()
+    pq.write_table(pa.table({"pages": PAGES, "x": timestamps.cast(type_, safe=False), "buys": BUYS}), file)
+    sessions = prepared(file.getvalue(), "a.parquet", **settings)
+    assert arrow_type(sessions, "x") == "double"
+    assert sessions.table["x"].to_pylist() == repeated(*days, None)
+
+
+def test_a_typed_date_may_be_declared_a_category(prepared: PreparedSessions) -> None:
+    days = pd.to_datetime(repeated("2024-05-01", "2024-05-02")).date
+    sessions = prepared(frame(x=days), "a.parquet", **{"prepare.categories": ["x"]})
+    assert sessions.table["x"].to_pylist() == repeated("2024-05-01", "2024-05-02")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (repeated("20240501", "20240502"), "int64"),
+        (repeated("2024", "2025"), "int64"),
+        (repeated("1714521600", "1714521601"), "int64"),
+        (repeated("01.05.2024", "02.05.2024"), "string"),
+        (repeated("05/01/2024", "05/02/2024"), "string"),
+        (repeated("2024/05/01", "2024/05/02"), "string"),
+        (repeated("2024-5-1", "2024-5-2"), "string"),
+        (repeated("2024-05", "2024-06"), "string"),
+        (repeated("2024-05-01T13", "2024-05-01T14"), "string"),
+        (repeated("2024-02-30", "2024-13-01"), "string"),
+        (repeated("2024-05-01 to 2024-05-02", "2024-05-01 to 2024-05-03"), "string"),
+        (repeated("infinity", "epoch"), "string"),
+        (repeated("2024-05-01", "2024-05-02", "later"), "string"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_text_that_may_not_be_a_date_is_not_read_as_one(prepared: PreparedSessions, values: Any, expected: str) -> None:
+    assert arrow_type(prepared(frame(x=values)), "x") == expected
+
+
+def test_dates_declared_as_categories_stay_text(prepared: PreparedSessions) -> None:
+    values = repeated("2024-05-01", "2024-05-02")
+    assert prepared(frame(x=values), "a.csv", **{"prepare.categories": ["x"]}).table["x"].to_pylist() == values
+
+
+def test_what_is_not_a_date_in_a_declared_column_is_missing_and_reported(
+    prepare: PrepareTable, prepared: PreparedSessions
+) -> None:
+    values = repeated("2024-05-01", "soon", None, "01.05.2024")
+    assert prepared(frame(x=values), "a.csv", **{"prepare.dates": ["x"]}).table["x"].to_pylist() == repeated(
+        19844.0, None, None, None
+    )
+    ran = prepare(frame(x=values), "a.csv", **{"prepare.dates": ["x"]})
+    assert "column 'x': 20 of 30 values are not dates, such as '01.05.2024'; they are missing\n" in ran.out
+
+
+def test_a_declared_column_of_only_dates_is_not_reported(prepare: PrepareTable) -> None:
+    ran = prepare(frame(x=repeated("2024-05-01", "2024-05-02", None)), "a.csv", **{"prepare.dates": ["x"]})
+    assert ran.out == "40 sessions, 2 features and the target buys\n"
+
+
+def test_na_values_are_missing_dates(prepared: PreparedSessions) -> None:
+    sessions = prepared(
+        frame(x=repeated("2024-05-01", "NA", "0000-00-00")), "a.csv", **{"prepare.na_values": ["NA", "0000-00-00"]}
+    )
+    assert sessions.table["x"].to_pylist() == repeated(19844.0, None, None)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params: WriteParams, zone: str) -> None:
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
+    # The clocks of New York skip the hour after two.
+    texts = repeated("2024-03-10", "2024-03-10T02:30:00", "2024-03-10T02:30:00+02:00")
+    typed = pd.Series(repeated(pd.Timestamp("2024-03-10"), pd.Timestamp("2024-03-10 02:30")))
+    day = repeated(date(2024, 3, 10), date(2024, 3, 11))
+    frame(text=texts, typed=typed, aware=typed.dt.tz_localize("UTC"), day=day).to_parquet("a.parquet")
+    command = [sys.executable, "-m", "stages.prepare", "a.parquet", "prepared.parquet"]
+    subprocess.run(command, env=os.environ | {"TZ": zone, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    got = pq.read_table("prepared.parquet").select(["text", "typed", "aware", "day"]).slice(0, 3).to_pydict()
+    assert got == {
+        "text": pytest.approx([19792, 19792 + 2.5 / 24, 19792 + 0.5 / 24], rel=1e-15),
+        "typed": pytest.approx([19792, 19792 + 2.5 / 24, 19792], rel=1e-15),
+        "aware": pytest.approx([19792, 19792 + 2.5 / 24, 19792], rel=1e-15),
+        "day": [19792, 19793, 19792],
+    }
