@@ -9,8 +9,9 @@ from stages.lib.common.cli import run
 from stages.lib.common.files import write_csv
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.tuning.folds import make_folds
-from stages.lib.tuning.grid import METRIC, best_point, run_grid
+from stages.lib.tuning.grid import best_point, run_grid
 from stages.lib.tuning.points import format_point, grid_points, shards
+from stages.lib.tuning.shard import METRIC
 from stages.lib.tuning.workers import worker_pool
 
 CHECKPOINTS = Path(".grid_search")
