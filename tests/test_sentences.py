@@ -49,7 +49,7 @@ def test_a_difference_is_put_in_words(difference: float, low: float, high: float
             0.751,
             "is outperformed by boosted trees: the AUC is higher by 0.020 (95% CI 0.014 to 0.026). No network reaches",
         ),
-        (0.02, 0.78, "(95% CI 0.014 to 0.026). The AUC of the grid's winner is at least as high."),
+        (0.02, 0.78, "(95% CI 0.014 to 0.026). The AUC of the best network of the grid search is at least as high."),
         (0.003, 0.751, "There is no evidence that boosted trees would outperform the study's network."),
         (-0.02, 0.751, "There is no evidence that boosted trees would outperform the study's network."),
     ],

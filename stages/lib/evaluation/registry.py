@@ -22,8 +22,8 @@ class RegisteredModel:
 
 MODELS = (
     RegisteredModel("base", "study's network", "the study's network", is_network=True),
-    RegisteredModel("grid", "grid's winner", "the grid's winner", is_network=True),
-    RegisteredModel("smote", "with SMOTE", "the network with SMOTE", is_network=True),
+    RegisteredModel("grid", "grid search", "the best network of the grid search", is_network=True),
+    RegisteredModel("smote", "network with SMOTE", "the network with SMOTE", is_network=True),
     RegisteredModel("strong", "strong network", "the strong network", is_network=True),
     RegisteredModel("logistic", "logistic regression", "logistic regression", is_network=False),
     RegisteredModel("trees", "boosted trees", "boosted trees", is_network=False),
