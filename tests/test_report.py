@@ -125,7 +125,8 @@ def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_clas
 def test_models_are_compared_in_words(page: str) -> None:
     section = Reader(page).sections["Model comparison"]
     for sentence in (
-        "The best network of the grid search vs. the study's network: AUC +0.001 (95% CI −0.005 to +0.007), no significant difference.",
+        "The best network of the grid search vs. the study's network: AUC +0.001 (95% CI −0.005 to +0.007), "
+        "no significant difference.",
         "The network with SMOTE vs. the study's network: AUC −0.010 (95% CI −0.016 to −0.004), worse.",
         "Boosted trees vs. the study's network: AUC +0.020 (95% CI +0.014 to +0.026), better.",
         "The strong network vs. boosted trees: AUC −0.010 (95% CI −0.016 to −0.004), worse.",
