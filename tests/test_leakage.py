@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import SHARED_DATA, StageResult, RunStage, WriteParams, as_sessions, sessions_frame
+from helpers import SHARED_DATA, RunStage, StageResult, WriteParams, as_sessions, sessions_frame
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import TargetEncoder
 
