@@ -1,4 +1,4 @@
-# Two commands for a fresh machine: `make repro` and `make test`. All set up .venv first, once.
+# Two commands for a fresh machine: `make repro` and `make test`. Each target sets up .venv first, if it has to.
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
@@ -14,20 +14,20 @@ help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-repro: .venv/ready   ## rebuild what is out of date: data, models and scores
+repro: .venv/ready   ## rebuild what is out of date: data, models and metrics
 	dvc repro
 
-small: .venv/ready   ## try all stages on small data, as an experiment of DVC: your files stay as they are
+small: .venv/ready   ## run all stages on small data, as a DVC experiment that leaves your files alone
 	dvc exp run --temp --name small --force $(addprefix --set-param ,$(SMALL))
 
-test: .venv/ready-to-test   ## check the code and its types, run all tests
+test: .venv/ready-to-test   ## check format, code and types, and run all tests
 	ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
 	python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/ready-to-test   ## put the code in the house's form, check its types
+lint: .venv/ready-to-test   ## format the code, fix what can be fixed, and check types
 	ruff check --fix . && ruff format . && mypy
 
-lock: .venv/ready   ## pin all versions anew, from pyproject.toml
+lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	python -m pip install --quiet uv
 	$(PIN) pyproject.toml --output-file requirements.txt
 	for group in test remotes cluster benchmark; do \

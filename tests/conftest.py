@@ -1,4 +1,4 @@
-"""The fixtures that tests share: a folder to work in, and stages run in it."""
+"""The fixtures that tests share: an empty working directory, stages run in it, and a built checkout."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from helpers import (
     MakeSessions,
     PreparedSessions,
     PrepareTable,
-    Ran,
+    StageResult,
     RunStage,
     WriteParams,
     WriteSource,
@@ -24,13 +24,13 @@ from benchmarks import tools
 from stages.lib.common import cli
 from stages.lib.dataset.sessions import Sessions, read_sessions
 
-# The tests run side by side: threads that wait for each other would each take a core from the other's.
+# Tests run in parallel processes, whose threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The whole pipeline on tiny data, run and committed on main: to be cloned, never changed."""
+    """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it."""
     built = Project(tmp_path_factory.mktemp("origin"), **TINY)
     built.dvc("repro")
     built.commit("First")
@@ -39,7 +39,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, made the working folder."""
+    """An empty folder, which becomes the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,7 +54,7 @@ def write_params(project: Path) -> WriteParams:
 
 @pytest.fixture
 def run_stage(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunStage:
-    def run(name: str, *paths: str | Path) -> Ran:
+    def run(name: str, *paths: str | Path) -> StageResult:
         module = importlib.import_module(f"stages.{name}")
         monkeypatch.setattr(sys, "argv", [module.__file__, *map(str, paths)])
         capfd.readouterr()
@@ -62,10 +62,10 @@ def run_stage(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
         try:
             cli.run(module.main)
         except SystemExit as ended:
-            # Python itself does this with the text of a SystemExit, but at the very end.
+            if isinstance(ended.code, str):  # which the interpreter would print when it exits
+                print(ended.code, file=sys.stderr)
             code = ended.code if isinstance(ended.code, int) else 1
-            print(*[ended.code] * isinstance(ended.code, str), file=sys.stderr)
-        return Ran(code, *capfd.readouterr())
+        return StageResult(code, *capfd.readouterr())
 
     return run
 
@@ -90,7 +90,7 @@ def write_source(project: Path) -> WriteSource:
 
 @pytest.fixture
 def prepare(run_stage: RunStage, write_params: WriteParams, write_source: WriteSource) -> PrepareTable:
-    def run(content: Any, name: str = "sessions.csv", **changes: Any) -> Ran:
+    def run(content: Any, name: str = "sessions.csv", **changes: Any) -> StageResult:
         write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"} | changes)
         return run_stage("prepare", write_source(content, name), "prepared.parquet")
 
@@ -100,8 +100,8 @@ def prepare(run_stage: RunStage, write_params: WriteParams, write_source: WriteS
 @pytest.fixture
 def prepared(prepare: PrepareTable) -> PreparedSessions:
     def run(content: Any, name: str = "sessions.csv", **changes: Any) -> Sessions:
-        ran = prepare(content, name, **changes)
-        assert ran.code == 0, ran.err
+        result = prepare(content, name, **changes)
+        assert result.code == 0, result.err
         return read_sessions(Path("prepared.parquet"))
 
     return run

@@ -1,4 +1,4 @@
-"""What tests share: stages run as the command line runs them, small tables, and the types of the fixtures."""
+"""What tests share: the types of the fixtures, and small tables of sessions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from stages.lib.dataset.sessions import Sessions, with_roles
 
 __all__ = ["REMOVED", "ROOT"]
 
-SHARED_DATA = ROOT.parent / "shared" / "data"  # real tables, where they are present
+SHARED_DATA = ROOT.parent / "shared" / "data"  # public data sets; tests that need them are skipped without
 
 
 @dataclass(frozen=True)
-class Ran:
-    """How a stage ended."""
+class StageResult:
+    """The exit code and the output of a stage."""
 
     code: int
     out: str
@@ -28,38 +28,38 @@ class Ran:
 
     @property
     def error(self) -> str:
-        """The one line of a user's error, which is all there is on stderr."""
+        """The one line of an InputError, which must be all of stderr."""
         assert self.code == 1, f"exit code {self.code}: {self.out}{self.err}"
         assert self.err.endswith("\n") and len(self.err.splitlines()) == 1, f"not one line: {self.err!r}"
         return self.err.rstrip("\n")
 
 
 class RunStage(Protocol):
-    """run_stage("split", path, …): what `python -m stages.split path …` does, in this process."""
+    """run_stage("split", path, …) does in this process what `python -m stages.split path …` does."""
 
-    def __call__(self, name: str, *paths: str | Path) -> Ran: ...
+    def __call__(self, name: str, *paths: str | Path) -> StageResult: ...
 
 
 class WriteParams(Protocol):
-    """write_params(**{"prepare.source_type": "sessions"}): the committed params.yaml, with these keys changed."""
+    """write_params(**{"prepare.source_type": "sessions"}) writes the committed params.yaml with this change."""
 
     def __call__(self, **changes: Any) -> None: ...
 
 
 class WriteSource(Protocol):
-    """write_source(content, "a.csv"): bytes or text as they are, a DataFrame as the name's type of file."""
+    """write_source(content, "a.csv") writes bytes and text as they are, and a DataFrame as csv or parquet."""
 
     def __call__(self, content: pd.DataFrame | str | bytes, name: str = "sessions.csv") -> Path: ...
 
 
 class PrepareTable(Protocol):
-    """prepare(content, "a.csv", **{"prepare.drop": ["x"]}): the prepare stage on this session table."""
+    """prepare(content, "a.csv", **{"prepare.drop": ["x"]}) runs the prepare stage on a session table."""
 
-    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Ran: ...
+    def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> StageResult: ...
 
 
 class PreparedSessions(Protocol):
-    """As PrepareTable, for content that is fine: the sessions that it wrote."""
+    """The same, but the stage must succeed; returns the sessions that it wrote."""
 
     def __call__(self, content: Any, name: str = "sessions.csv", **changes: Any) -> Sessions: ...
 
@@ -69,7 +69,7 @@ class MakeSessions(Protocol):
 
 
 def sessions_frame(rows: int = 120, seed: int = 7) -> pd.DataFrame:
-    """A whole number, a number and a category with missing values, and buys, which depends on them."""
+    """Features pages (integer), seconds (float) and browser (category), the last two with gaps, and the target buys."""
     rng = np.random.default_rng(seed)
     buys = (np.arange(rows) % 4 == 0).astype(int)
     seconds = np.round(rng.exponential(60, rows) + 40 * buys, 2)
@@ -81,13 +81,13 @@ def sessions_frame(rows: int = 120, seed: int = 7) -> pd.DataFrame:
 
 
 def standard(min_frequency: float = 0.0, **changes: Any) -> Encoding:
-    """The study's encoding, with categories below `min_frequency` as one."""
+    """The settings of the study's encoding, apart from `changes`."""
     settings: dict[str, Any] = {"scaling": "standard", "bins": 0, "max_categories": 1000}
     return Encoding(**settings | {"min_frequency": min_frequency} | changes)
 
 
 def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
-    """`frame` as the prepare stage would write it; as_sessions(frame, buys="target", id="key")."""
+    """The frame as the prepare stage would write it: as_sessions(frame, buys="target", id="key")."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     features: dict[str, Dtype] = {
         str(name): "number" if pd.api.types.is_numeric_dtype(frame[name]) else "category"

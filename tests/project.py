@@ -1,4 +1,4 @@
-"""A checkout of the project to run as a person would."""
+"""A copy of the project in a folder of its own, in which tests run commands as a person would."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from benchmarks.tools import ROOT, write_params
 
-# As little as makes all stages run
+# The least with which all stages run
 TINY = {
     "simulate.sessions": 300,
     "simulate.purchases": 60,
@@ -28,68 +28,77 @@ TINY = {
 
 
 class Project:
-    """A checkout of the project in a folder of its own, with a DVC cache of its own."""
+    """The pipeline's files in a git repository of their own, with a DVC cache of its own."""
 
     environment: Mapping[str, str] = os.environ
-    commands: ClassVar[set[tuple[str, ...]]] = set()  # all that this process has run, in any project
+    commands: ClassVar[set[tuple[str, ...]]] = set()  # all that this process has run, in any checkout
 
-    def __init__(self, folder: Path, **changes: object):
+    def __init__(self, folder: Path, **changes: object) -> None:
+        """Copy the files into `folder`, with these changes to params.yaml."""
         self.folder = folder
         for name in ("stages", ".dvc"):
-            private = shutil.ignore_patterns("cache", "tmp", "config.local", "__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=private)
+            untracked = shutil.ignore_patterns("cache", "tmp", "config.local", "__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=untracked)
         for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".gitattributes"):
             shutil.copy(ROOT / name, folder / name)
         self.set_params(**changes)
-        self.run("git", "init", "--quiet", "--initial-branch", "main")
+        self.git("init", "--quiet", "--initial-branch", "main")
 
     def set_params(self, **changes: object) -> None:
+        """Write the committed params.yaml with these changes, such as `**{"train_base.training.epochs": 1}`."""
         write_params(self.folder / "params.yaml", changes)
 
-    def run(self, *command: str, **streams: Any) -> subprocess.CompletedProcess:
-        return subprocess.run(command, **self._here(command) | streams, check=False)
+    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the command in the folder, whether it succeeds or not."""
+        return subprocess.run(command, **self._options(command) | options, check=False)
 
-    def start(self, *command: str) -> subprocess.Popen:
-        """As run, but not waited for, in a process group of its own."""
-        return subprocess.Popen(command, **self._here(command), start_new_session=True)
-
-    def _here(self, command: tuple[str, ...]) -> dict:
-        self.commands.add(command)
-        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
-        person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return {"cwd": self.folder, "env": {**self.environment, **person, "PATH": path}, **pipes}
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start the command in a process group of its own, without waiting for it."""
+        return subprocess.Popen(command, **self._options(command), start_new_session=True)
 
     def dvc(self, *arguments: str) -> str:
-        done = self.run("dvc", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """Run `dvc`, which must succeed; returns its output."""
+        return self._output("dvc", *arguments)
 
     def git(self, *arguments: str) -> str:
-        done = self.run("git", *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """Run `git`, which must succeed; returns its output."""
+        return self._output("git", *arguments)
 
     def commit(self, message: str) -> None:
+        """Commit all changes."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
     def file(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
 
-    def scores(self) -> dict:
-        return json.loads(self.file("metrics/scores.json"))
+    def json(self, name: str) -> Any:
+        return json.loads(self.file(name))
+
+    def _output(self, *command: str) -> str:
+        completed = self.run(*command)
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
+
+    def _options(self, command: tuple[str, ...]) -> dict[str, Any]:
+        self.commands.add(command)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        author = {f"GIT_{role}_{field}": "a@b" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return {"cwd": self.folder, "env": {**self.environment, **author, "PATH": path}, **pipes}
 
 
 class Clone(Project):
-    """A clone by git, of somebody whose home is empty."""
+    """A git clone of somebody with an empty home folder."""
 
-    def __init__(self, origin: Project, folder: Path, with_cache: bool = False):
+    def __init__(self, origin: Project, folder: Path, with_cache: bool = False) -> None:
+        """Clone `origin` into `folder`; with its DVC cache, all outputs are checked out too."""
         self.folder = folder
         home = folder.parent / "home"
         home.mkdir(exist_ok=True)
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SSH_"))}
-        self.environment |= {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(folder.parent / f"{folder.name}.site")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SSH_"))}
+        site_cache = folder.parent / f"{folder.name}.site"
+        self.environment = {**inherited, "HOME": str(home), "DVC_SITE_CACHE_DIR": str(site_cache)}
         origin.git("clone", "--quiet", ".", str(folder))
         if with_cache:
             shutil.copytree(origin.folder / ".dvc/cache", folder / ".dvc/cache")

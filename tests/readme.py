@@ -1,31 +1,33 @@
-"""The commands that the README gives, for tests to hold what they run against."""
+"""The commands in the README, so that tests can check that they have run each of them."""
 
 import re
 import shlex
-from pathlib import Path
 
-PLACES = ("s3://bucket/path", "KEY", "SECRET", "tcp://host:8786")  # stand for others
-README = Path(__file__).parents[1] / "README.md"
+from helpers import ROOT
 
+PLACEHOLDERS = ("s3://bucket/path", "KEY", "SECRET", "tcp://host:8786")  # a test runs the command with other values
 
-def commands() -> dict[str, list[tuple[str, ...]]]:
-    """The commands of each section that has any, in order."""
-    found = {}
-    for part in re.split(r"^#+ ", README.read_text(encoding="utf-8"), flags=re.M)[1:]:
-        title, _, text = part.partition("\n")
-        blocks = "".join(re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)).replace("\\\n", " ")
-        lines = [tuple(shlex.split(line, comments=True)) for line in blocks.splitlines()]
-        if any(lines):
-            found[title] = [line for line in lines if line]
-    return found
+Command = tuple[str, ...]
 
 
-def not_run(title: str, done: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The section's commands that none of those `done` is, or begins with."""
+def commands() -> dict[str, list[Command]]:
+    """The commands of each section that has any, in order, by the section's title."""
+    by_section = {}
+    for section in re.split(r"^#+ ", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.M)[1:]:
+        title, _, text = section.partition("\n")
+        blocks = re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)
+        lines = "".join(blocks).replace("\\\n", " ").splitlines()
+        parsed = [tuple(shlex.split(line, comments=True)) for line in lines]
+        if any(parsed):
+            by_section[title] = [command for command in parsed if command]
+    return by_section
 
-    def is_run(command: tuple[str, ...], by: tuple[str, ...]) -> bool:
-        return len(by) >= len(command) and all(
-            word == other or word in PLACES for word, other in zip(command, by, strict=False)
-        )
 
-    return [command for command in commands()[title] if not any(is_run(command, by) for by in done)]
+def not_run(title: str, executed: set[Command]) -> list[Command]:
+    """The section's commands that were not executed; they may have been executed with further arguments."""
+    return [command for command in commands()[title] if not any(_matches(command, other) for other in executed)]
+
+
+def _matches(command: Command, executed: Command) -> bool:
+    pairs = zip(command, executed, strict=False)
+    return len(executed) >= len(command) and all(word == other or word in PLACEHOLDERS for word, other in pairs)

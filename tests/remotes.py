@@ -1,4 +1,4 @@
-"""Remotes to share data by, each on this machine alone: a folder, and S3, SSH and HTTP servers on 127.0.0.1."""
+"""Remotes to share data through, all on this machine: a folder, and S3, SSH and HTTP servers on 127.0.0.1."""
 
 import getpass
 import hashlib
@@ -16,17 +16,17 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
 HOST = "127.0.0.1"
 SSHD = "/usr/sbin/sshd"  # which refuses to start by a relative path
-_buckets = count()
+_bucket_numbers = count()
 
 
 class Store(Protocol):
-    """What lies behind a remote, for tests to look at and to damage; names are relative, as files/md5/5e/9d9dc4…"""
+    """The files behind a remote, to inspect and to damage; names are relative, such as files/md5/5e/9d9dc4…"""
 
     def names(self) -> set[str]: ...
     def read(self, name: str) -> bytes: ...
@@ -36,21 +36,21 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Remote:
-    """What `dvc remote add` and `dvc remote modify` are told."""
+    """What `dvc remote add` and `dvc remote modify` need to know."""
 
     url: str
     store: Store
-    settings: dict[str, str] = field(default_factory=dict)  # for all, in git
-    own: dict[str, str] = field(default_factory=dict)  # --local: secrets, and what differs from person to person
-    writer: dict[str, str] = field(default_factory=dict)  # more of these, to push
-    reader: dict[str, str] = field(default_factory=dict)  # and back
-    private: tuple[str, ...] = ()  # what git must not see
-    by_way_of: Callable[[int], dict[str, str]] = lambda port: {}  # own settings that lead through another port
+    settings: dict[str, str] = field(default_factory=dict)  # shared by all, in git
+    local: dict[str, str] = field(default_factory=dict)  # --local: secrets, and what differs from person to person
+    to_push: dict[str, str] = field(default_factory=dict)  # more local settings, while pushing
+    to_pull: dict[str, str] = field(default_factory=dict)  # more local settings, while pulling
+    secrets: tuple[str, ...] = ()  # what git must not see
+    through_port: Callable[[int], dict[str, str]] = lambda port: {}  # local settings that connect to another port
     port: int = 0
 
 
-class Folder:
-    def __init__(self, folder: Path):
+class FolderStore:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def names(self) -> set[str]:
@@ -63,53 +63,53 @@ class Folder:
         path = self.folder / name
         path.unlink(missing_ok=True)
         path.write_bytes(content)
-        path.chmod(0o444)  # as DVC leaves it; it looks into others, in a folder, without being told to
+        path.chmod(0o444)  # as DVC does; it verifies writable files in a folder even without `verify`
 
     def delete(self, name: str) -> None:
         (self.folder / name).unlink()
 
 
-class Bucket:
-    def __init__(self, client, bucket: str):
-        self.client, self.at = client, {"Bucket": bucket}
-        client.create_bucket(**self.at)
+class BucketStore:
+    def __init__(self, client: Any, bucket: str) -> None:
+        self.client, self.bucket = client, {"Bucket": bucket}
+        client.create_bucket(**self.bucket)
 
     def names(self) -> set[str]:
-        return {item["Key"] for item in self.client.list_objects_v2(**self.at).get("Contents", [])}
+        return {item["Key"] for item in self.client.list_objects_v2(**self.bucket).get("Contents", [])}
 
     def read(self, name: str) -> bytes:
-        return self.client.get_object(**self.at, Key=name)["Body"].read()
+        return self.client.get_object(**self.bucket, Key=name)["Body"].read()
 
     def write(self, name: str, content: bytes) -> None:
-        self.client.put_object(**self.at, Key=name, Body=content)
+        self.client.put_object(**self.bucket, Key=name, Body=content)
 
     def delete(self, name: str) -> None:
-        self.client.delete_object(**self.at, Key=name)
+        self.client.delete_object(**self.bucket, Key=name)
 
 
-def wrong(store: Store) -> set[str]:
-    """The objects that are not what their names say."""
-    return {name for name in objects(store) if name != address(store.read(name), Path(name).suffix)}
-
-
-def objects(store: Store) -> set[str]:
-    # Not the .….tmp that a killed transfer leaves, which DVC takes for nothing.
-    return {name for name in store.names() if name.startswith("files/md5/") and not Path(name).name.startswith(".")}
-
-
-def address(content: bytes, suffix: str = "") -> str:
-    """The name of an object; the list of a folder's files has the suffix .dir."""
+def object_name(content: bytes, suffix: str = "") -> str:
+    """The name under which DVC stores this content; the suffix of a folder's file list is .dir."""
     md5 = hashlib.md5(content).hexdigest()
     return f"files/md5/{md5[:2]}/{md5[2:]}{suffix}"
 
 
-def runs(store: Store) -> set[str]:
+def objects(store: Store) -> set[str]:
+    # A killed transfer leaves a hidden .….tmp file, which DVC ignores.
+    return {name for name in store.names() if name.startswith("files/md5/") and not Path(name).name.startswith(".")}
+
+
+def corrupt_objects(store: Store) -> set[str]:
+    """The objects whose content does not match their name."""
+    return {name for name in objects(store) if name != object_name(store.read(name), Path(name).suffix)}
+
+
+def cached_runs(store: Store) -> set[str]:
     return {name for name in store.names() if name.startswith("runs/")}
 
 
 @contextmanager
 def damaged(store: Store, name: str) -> Iterator[Callable[[str], None]]:
-    """A way to do an object harm, until the end."""
+    """Yield a function that makes the object "lost" or "changed"; it is restored at the end."""
     content = store.read(name)
 
     def damage(how: str) -> None:
@@ -125,19 +125,19 @@ def damaged(store: Store, name: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def folder(place: Path) -> Iterator[Remote]:
-    yield Remote(str(place / "store"), Folder(place / "store"))
+def folder_remote(folder: Path) -> Iterator[Remote]:
+    yield Remote(str(folder / "store"), FolderStore(folder / "store"))
 
 
 @contextmanager
-def s3(place: Path) -> Iterator[Remote]:
+def s3_remote(folder: Path) -> Iterator[Remote]:
     import boto3
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(HOST, 0, verbose=False)
     server.start()
     try:
-        key, secret, bucket = "a-key-id", "a-secret-access-key", f"shop-{next(_buckets)}"
+        key, secret, bucket = "a-key-id", "a-secret-access-key", f"shop-{next(_bucket_numbers)}"
         _, port = server.get_host_and_port()
         endpoint = f"http://{HOST}:{port}"
         client = boto3.client(
@@ -145,11 +145,11 @@ def s3(place: Path) -> Iterator[Remote]:
         )
         yield Remote(
             f"s3://{bucket}",
-            Bucket(client, bucket),
+            BucketStore(client, bucket),
             settings={"endpointurl": endpoint, "region": "us-east-1"},
-            own={"access_key_id": key, "secret_access_key": secret},
-            private=(key, secret),
-            by_way_of=lambda port: {"endpointurl": f"http://{HOST}:{port}"},
+            local={"access_key_id": key, "secret_access_key": secret},
+            secrets=(key, secret),
+            through_port=lambda port: {"endpointurl": f"http://{HOST}:{port}"},
             port=port,
         )
     finally:
@@ -157,34 +157,34 @@ def s3(place: Path) -> Iterator[Remote]:
 
 
 @contextmanager
-def ssh(place: Path) -> Iterator[Remote]:
+def ssh_remote(folder: Path) -> Iterator[Remote]:
     if not Path(SSHD).exists():
-        missing = f"no {SSHD}: install openssh-server (Debian: apt-get install openssh-server)"
-        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+        reason = f"no {SSHD}: install openssh-server (Debian: apt-get install openssh-server)"
+        pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
     for key in ("host_key", "user_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / key], check=True)
-    shutil.copy(place / "user_key.pub", place / "authorized_keys")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
     port = free_port()
-    config = place / "sshd_config"
+    config = folder / "sshd_config"
     config.write_text(
-        f"ListenAddress {HOST}\nPort {port}\nHostKey {place}/host_key\nPidFile none\n"
-        f"AuthorizedKeysFile {place}/authorized_keys\nStrictModes no\n"  # below /tmp, anyone's folder
+        f"ListenAddress {HOST}\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n"  # below /tmp, which anyone can write to
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         "Subsystem sftp internal-sftp\n"
     )
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd asks for it, as root only
-    log = place / "sshd.log"
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd needs it when it runs as root
+    log = folder / "sshd.log"
     server = subprocess.Popen([SSHD, "-D", "-f", config, "-E", log])
     try:
-        wait_for(port, server, log)
+        wait_for_port(port, server, log)
         yield Remote(
-            f"ssh://{HOST}{place}/store",
-            Folder(place / "store"),
+            f"ssh://{HOST}{folder}/store",
+            FolderStore(folder / "store"),
             settings={"port": str(port)},
-            own={"user": getpass.getuser(), "keyfile": str(place / "user_key")},
-            private=(str(place / "user_key"), *(place / "user_key").read_text().splitlines()[1:-1]),
-            by_way_of=lambda port: {"port": str(port)},
+            local={"user": getpass.getuser(), "keyfile": str(folder / "user_key")},
+            secrets=(str(folder / "user_key"), *(folder / "user_key").read_text().splitlines()[1:-1]),
+            through_port=lambda port: {"port": str(port)},
             port=port,
         )
     finally:
@@ -193,65 +193,69 @@ def ssh(place: Path) -> Iterator[Remote]:
 
 
 @contextmanager
-def http(place: Path) -> Iterator[Remote]:
-    """For reading: a folder remote, shown by a web server."""
-    (place / "store").mkdir()
-    with ThreadingHTTPServer((HOST, 0), partial(Quiet, directory=str(place / "store"))) as server, serving(server):
+def http_remote(folder: Path) -> Iterator[Remote]:
+    """Read-only: a folder that a web server serves."""
+    (folder / "store").mkdir()
+    handler = partial(QuietHandler, directory=str(folder / "store"))
+    with ThreadingHTTPServer((HOST, 0), handler) as server, serving(server):
         port = server.server_address[1]
         yield Remote(
             f"http://{HOST}:{port}",
-            Folder(place / "store"),
-            writer={"url": str(place / "store")},
-            reader={"url": f"http://{HOST}:{port}"},
-            by_way_of=lambda port: {"url": f"http://{HOST}:{port}"},
+            FolderStore(folder / "store"),
+            to_push={"url": str(folder / "store")},
+            to_pull={"url": f"http://{HOST}:{port}"},
+            through_port=lambda port: {"url": f"http://{HOST}:{port}"},
             port=port,
         )
 
 
-KINDS = {"folder": folder, "s3": s3, "ssh": ssh, "http": http}
+REMOTE_TYPES = {"folder": folder_remote, "s3": s3_remote, "ssh": ssh_remote, "http": http_remote}
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_) -> None:
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
         pass
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # of who was killed
+        with suppress(ConnectionError):  # the client may have been killed
             super().handle()
 
 
 @contextmanager
-def gate(port: int, limit: int) -> Iterator[tuple[int, Event]]:
-    """Another way to the server at `port`, shut for good once `limit` bytes have come from it: a port, and when."""
-    shut, over, lock, passed = Event(), Event(), Lock(), 0
+def interrupted_proxy(port: int, limit: int) -> Iterator[tuple[int, Event]]:
+    """A proxy of the server at `port` that sends nothing more after `limit` bytes; yields its port and an event.
 
-    class Way(socketserver.BaseRequestHandler):
+    The event is set when the limit is reached.
+    """
+    limit_reached, finished, lock, n_bytes = Event(), Event(), Lock(), 0
+
+    class ProxyHandler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            nonlocal passed
+            nonlocal n_bytes
             with suppress(OSError), socket.create_connection((HOST, port)) as server:
-                Thread(target=pump, args=(self.request, server), daemon=True).start()
+                Thread(target=forward, args=(self.request, server), daemon=True).start()
                 while data := server.recv(4096):
                     with lock:
-                        passed += len(data)
-                    if passed > limit:
-                        shut.set()
-                        over.wait()
+                        n_bytes += len(data)
+                    if n_bytes > limit:
+                        limit_reached.set()
+                        finished.wait()
                         return
                     self.request.sendall(data)
 
-    class Server(socketserver.ThreadingTCPServer):
+    class ProxyServer(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Server((HOST, 0), Way) as server, serving(server):
-        yield server.server_address[1], shut
-        over.set()
+    with ProxyServer((HOST, 0), ProxyHandler) as proxy, serving(proxy):
+        yield proxy.server_address[1], limit_reached
+        finished.set()
 
 
-def pump(source: socket.socket, sink: socket.socket) -> None:
+def forward(source: socket.socket, destination: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(4096):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+            destination.sendall(data)
+        destination.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
@@ -266,12 +270,12 @@ def serving(server: socketserver.BaseServer) -> Iterator[None]:
 
 
 def free_port() -> int:
-    with socket.socket() as some:
-        some.bind((HOST, 0))
-        return some.getsockname()[1]
+    with socket.socket() as unbound:
+        unbound.bind((HOST, 0))
+        return unbound.getsockname()[1]
 
 
-def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
+def wait_for_port(port: int, server: subprocess.Popen, log: Path) -> None:
     for _ in range(100):
         assert server.poll() is None, log.read_text()
         with suppress(ConnectionRefusedError), socket.create_connection((HOST, port)):
