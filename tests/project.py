@@ -60,6 +60,10 @@ class Project:
         """Run `dvc`, which must succeed; returns its output."""
         return self._output("dvc", *arguments)
 
+    def status(self) -> dict[str, Any]:
+        """What `dvc status` finds out of date, by stage."""
+        return json.loads(self.dvc("status", "--json"))
+
     def git(self, *arguments: str) -> str:
         """Run `git`, which must succeed; returns its output."""
         return self._output("git", *arguments)

@@ -1,7 +1,9 @@
 """What the code in stages/ imports, and which params it reads, by static analysis."""
 
 import ast
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from helpers import ROOT
 
@@ -14,6 +16,7 @@ def parse(path: Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
+@cache
 def imports(path: Path) -> set[Path]:
     """The modules of this project that a file imports, in functions and under TYPE_CHECKING too."""
     names: list[str] = []
@@ -40,11 +43,12 @@ def package(path: Path) -> str:
     return Path(path.parts[2]).stem if path.parts[1] == "lib" else "stages"
 
 
+@cache
 def params_read(path: Path) -> set[str]:
     """The dotted keys of params.yaml that a file reads as attributes of `params`, which has to be a Params.
 
-    `settings = params.split` reads split; `params.split.strategy` reads split.strategy; `params.grid_base` reads
-    grid_base, which is a property of Params.
+    `settings = params.split` reads split, and `params.split.strategy` reads split.strategy. A property of Params, such
+    as `params.grid_base`, counts as a key, and so does PARAMS, the path of the file.
     """
     visitor = _AttributesOfParams()
     if path != Path("stages/lib/common/params.py"):
@@ -60,7 +64,11 @@ class _AttributesOfParams(ast.NodeVisitor):
         is_params = node.annotation is not None and ast.unparse(node.annotation).strip("'\"") == "Params"
         assert is_params == (node.arg == "params"), f"{ast.unparse(node)}: a Params, and only that, is called params"
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
+        if node.id == "PARAMS":
+            self.keys.add(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         names: list[str] = []
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
@@ -76,7 +84,8 @@ def _key(names: list[str]) -> str:
     """The longest part of the attribute chain that names params, without methods and so on."""
     if isinstance(getattr(Params, names[0], None), property):
         return names[0]
-    model, key = Params, []
+    model: Any = Params
+    key = []
     for name in names:
         if not (isinstance(model, type) and issubclass(model, Section) and name in model.model_fields):
             break

@@ -10,7 +10,7 @@ from helpers import ROOT
 from source_code import MODULES, imports, package, parse
 
 MAX_MODULE_LINES = 300
-MAX_FUNCTION_LINES = 50
+MAX_FUNCTION_LINES = 50  # without its docstring
 
 
 def layers() -> dict[str, set[str]]:
@@ -56,5 +56,6 @@ def test_modules_and_functions_are_short(folder: str) -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES, path
         for node in ast.walk(parse(path.relative_to(ROOT))):
             if isinstance(node, ast.FunctionDef):
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
                 assert lines <= MAX_FUNCTION_LINES, f"{path}: {node.name} has {lines} lines"

@@ -18,6 +18,7 @@ HOOKS = {
     for hook in repo["hooks"]
 }
 MODULE = "stages/lib/preparation/timestamps.py"
+MYPY_CACHE = ".mypy_cache"
 # A file for each hook, and a line that the hook must reject at its end
 REJECTED = {
     "ruff-check": (MODULE, "print(undefined_name)\n"),
@@ -47,13 +48,15 @@ def test_the_make_commands_in_the_documentation_exist(name: str) -> None:
 
 @pytest.fixture
 def working_tree(tmp_path: Path) -> Path:
-    """A copy of all files but the ignored ones, in a git repository, with the environment."""
+    """A copy of all files but the ignored ones, in a git repository, with the environment and the cache of mypy."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in (name for name in listed if (ROOT / name).is_file()):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
+    if (ROOT / MYPY_CACHE).exists():
+        shutil.copytree(ROOT / MYPY_CACHE, tmp_path / MYPY_CACHE)
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     return tmp_path
 
