@@ -43,7 +43,7 @@ class Clone(project.Clone):
             self.dvc("remote", "modify", "storage", name, value)
         self.set_local(remote.local)
         self.git("add", ".dvc/config")
-        self.git("commit", "--message", "Where data and models are stored")
+        self.git("commit", "--message", "Where data and models are kept")
 
     def set_local(self, settings: dict[str, str]) -> None:
         """What each person sets for themselves, such as credentials, which git must not see."""
