@@ -277,9 +277,8 @@ def test_a_conflict_in_params_has_to_be_resolved_by_hand(branches: Clone, tmp_pa
 
 
 def test_files_that_stages_write_are_not_merged_line_by_line(origin: Project) -> None:
-    outs = [
-        out["path"] for stage in yaml.safe_load(origin.file("dvc.lock"))["stages"].values() for out in stage["outs"]
-    ]
+    stages = yaml.safe_load(origin.file("dvc.lock"))["stages"].values()
+    outs = [out["path"] for stage in stages for out in stage["outs"]]
     committed = [path for path in origin.git("ls-files").splitlines() if path.startswith(tuple(outs))]
     assert len(committed) > 20
     for line in origin.git("check-attr", "merge", "--", "dvc.lock", *committed).splitlines():
