@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import SHARED_DATA, Ran, RunStage, WriteParams, as_sessions, sessions_frame
+from helpers import SHARED_DATA, RunStage, StageResult, WriteParams, as_sessions, sessions_frame
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import TargetEncoder
 
@@ -165,12 +165,12 @@ def test_the_default_data_has_no_suspects(run_stage: RunStage, write_params: Wri
     assert not run_split(run_stage).err and "suspects" not in data()
 
 
-def split(run_stage: RunStage, frame: pd.DataFrame) -> Ran:
+def split(run_stage: RunStage, frame: pd.DataFrame) -> StageResult:
     write_sessions(PREPARED, as_sessions(frame, buys="target"))
     return run_split(run_stage)
 
 
-def run_split(run_stage: RunStage) -> Ran:
+def run_split(run_stage: RunStage) -> StageResult:
     ran = run_stage("split", PREPARED, "train.parquet", "test.parquet", "test_targets.parquet", DATA)
     assert ran.code == 0, ran.err
     return ran
