@@ -61,8 +61,8 @@ class _AttributesOfParams(ast.NodeVisitor):
         self.keys: set[str] = set()
 
     def visit_arg(self, node: ast.arg) -> None:
-        is_params = node.annotation is not None and ast.unparse(node.annotation).strip("'\"") == "Params"
-        assert is_params == (node.arg == "params"), f"{ast.unparse(node)}: a Params, and only that, is called params"
+        if node.annotation is not None and ast.unparse(node.annotation).strip("'\"") == "Params":
+            assert node.arg == "params", f"{ast.unparse(node)}: a Params has to be called params"
 
     def visit_Name(self, node: ast.Name) -> None:
         if node.id == "PARAMS":

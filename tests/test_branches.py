@@ -18,7 +18,8 @@ from stages.lib.evaluation.registry import MODELS
 
 RATE, TREES = "train_base.training.learning_rate", "train_reference.trees.max_iter"
 RATES = {"rate-1": 0.00001, "rate-2": 0.01}
-USE_RATE = {"base", "grid", "smote"}  # the models that another RATE changes
+N_TREES = {"trees-1": 50, "trees-2": 200}
+USE_RATE = {"base", "grid", "smote"}  # the models that another RATE changes; another TREES changes trees only
 NAMES = {model.name for model in MODELS}
 WRITTEN = ("dvc.lock", "metrics/", "MODEL_CARD.md")  # by stages, and committed
 EVALUATION = "metrics/evaluation.json"
@@ -52,8 +53,9 @@ def queue_workers(clone: Clone) -> set[int]:
 
 @pytest.fixture(scope="module")
 def sweep(clone: Clone) -> Sweep:
-    """Experiments with two learning rates and one with a wrong param, run two at a time: what `dvc exp show` has."""
+    """What `dvc exp show` has of each experiment: other rates, other trees and a wrong param, run two at a time."""
     clone.dvc("exp", "run", "--queue", "--name", "rate", "-S", f"{RATE}=0.00001,0.01")
+    clone.dvc("exp", "run", "--queue", "--name", "trees", "-S", f"{TREES}=50,200")
     clone.dvc("exp", "run", "--queue", "--name", "wrong", "-S", "smote_train.sampling_strategy=2")
     # An idle worker would keep a pipe open.
     with (clone.folder / ".dvc/tmp/all.log").open("w") as log:
@@ -106,7 +108,7 @@ def old_and_new(metrics_diff: dict[str, dict[str, dict[str, float]]]) -> Changes
 
 def test_queued_experiments_run_two_at_a_time_and_leave_the_workspace_unchanged(clone: Clone, sweep: Sweep) -> None:
     log = clone.file(".dvc/tmp/all.log").decode()
-    assert set(sweep) == {*RATES, "wrong"}, log
+    assert set(sweep) == {*RATES, *N_TREES, "wrong"}, log
     assert [name for name, shown in sweep.items() if shown["error"]] == ["wrong"], log
     assert "Failed to reproduce experiment(s) 'wrong'" in log, log
     assert clone.git("status", "--porcelain") == ""
@@ -119,13 +121,15 @@ def test_the_log_of_a_failed_experiment_says_why(clone: Clone, sweep: Sweep) -> 
 
 def test_an_experiment_is_shown_with_its_params_and_metrics(clone: Clone, sweep: Sweep) -> None:
     before = metrics(clone)
-    for name, rate in RATES.items():
-        shown = sweep[name]["data"]
-        assert shown["params"]["params.yaml"]["data"]["train_base"]["training"]["learning_rate"] == rate
-        commit = commit_of(clone, name)
+    for name in (*RATES, *N_TREES):
+        shown, commit = sweep[name]["data"], commit_of(clone, name)
+        params = shown["params"]["params.yaml"]["data"]
+        assert params["train_base"]["training"]["learning_rate"] == RATES.get(name, 0.00005)
+        assert params["train_reference"]["trees"]["max_iter"] == N_TREES.get(name, TINY[TREES])
         assert {file: each["data"] for file, each in shown["metrics"].items()} == dvc_metrics(clone, commit)
         after = committed_metrics(clone, commit)
-        assert {model for model in NAMES if after[model] != before[model]} == USE_RATE
+        changed = {model for model in NAMES if after[model] != before[model]}
+        assert changed == (USE_RATE if name in RATES else {"trees"})
 
 
 def test_no_worker_is_left_running(clone: Clone, sweep: Sweep) -> None:
@@ -137,53 +141,56 @@ def test_no_worker_is_left_running(clone: Clone, sweep: Sweep) -> None:
     assert not list((clone.folder / ".dvc/tmp/exps").glob("*/.grid_search"))
 
 
-def test_an_applied_experiment_is_what_repro_makes_of_its_params(clone: Clone, sweep: Sweep) -> None:
-    clone.dvc("exp", "apply", "rate-2")
+@pytest.mark.parametrize("name", ["rate-2", "trees-2"])
+def test_an_applied_experiment_is_what_repro_makes_of_its_params(clone: Clone, sweep: Sweep, name: str) -> None:
+    clone.dvc("exp", "apply", name)
     try:
         assert not stages_run(clone.dvc("repro"))
-        assert metrics(clone) == committed_metrics(clone, commit_of(clone, "rate-2"))
-        # The experiment ran beside another one, which searched a grid at the same time; alone it gives the same bytes.
-        before = clone.file("dvc.lock")
-        clone.dvc("repro", "--force", "--single-item", "grid_search")
-        assert clone.file("dvc.lock") == before
-        clone.git("diff", "--exit-code", commit_of(clone, "rate-2"))
+        assert metrics(clone) == committed_metrics(clone, commit_of(clone, name))
+        if name == "rate-2":
+            # It ran beside rate-1, which searched a grid at the same time; alone it gives the same bytes.
+            before = clone.file("dvc.lock")
+            clone.dvc("repro", "--force", "--single-item", "grid_search")
+            assert clone.file("dvc.lock") == before
+        clone.git("diff", "--exit-code", commit_of(clone, name))
     finally:
         clone.git("reset", "--quiet", "--hard")
         clone.dvc("checkout", "--quiet")
 
 
 def test_an_experiment_becomes_a_branch(clone: Clone, sweep: Sweep) -> None:
-    clone.dvc("exp", "branch", "rate-1", "slower")
-    changes = json.loads(clone.dvc("params", "diff", "main", "slower", "--json"))
-    assert changes == {"params.yaml": {RATE: {"old": 0.00005, "new": 0.00001, "diff": pytest.approx(-0.00004)}}}
-    changes = json.loads(clone.dvc("metrics", "diff", "main", "slower", "--json"))
-    assert old_and_new(changes) == changed_metrics(clone, "main", "slower")
+    clone.dvc("exp", "branch", "trees-1", "fewer-trees")
+    changes = json.loads(clone.dvc("params", "diff", "main", "fewer-trees", "--json"))
+    assert changes == {"params.yaml": {TREES: {"old": 5, "new": 50, "diff": 45}}}
+    changes = json.loads(clone.dvc("metrics", "diff", "main", "fewer-trees", "--json"))
+    assert old_and_new(changes) == changed_metrics(clone, "main", "fewer-trees")
+    assert set(changes) == {"metrics/trees.json"}
 
 
 @pytest.fixture(scope="module")
 def in_workspace(clone: Clone) -> Figures:
-    """The metrics in the workspace after an experiment there, named trees."""
-    clone.dvc("exp", "run", "--name", "trees", "-S", f"{TREES}=200")
+    """The metrics in the workspace after an experiment there."""
+    clone.dvc("exp", "run", "--name", "more-trees", "-S", f"{TREES}=300")
     after = metrics(clone)
-    assert "trees" in clone.dvc("exp", "show", "--only-changed")
+    assert "more-trees" in clone.dvc("exp", "show", "--only-changed")
     clone.git("reset", "--quiet", "--hard")
     return after
 
 
 def test_an_experiment_in_the_workspace_changes_it(clone: Clone, in_workspace: Figures) -> None:
-    assert in_workspace == committed_metrics(clone, commit_of(clone, "trees"))
+    assert in_workspace == committed_metrics(clone, commit_of(clone, "more-trees"))
     assert in_workspace["trees"] != committed_metrics(clone, "main")["trees"]
 
 
 @pytest.fixture(scope="module")
 def branches(clone: Clone, sweep: Sweep, in_workspace: Figures) -> Clone:
-    """The clone with two branches of main: faster, by a changed param and repro; more-trees, by an experiment."""
+    """The clone with two branches of main: faster, by a changed param and repro; merged, by an experiment."""
     clone.git("checkout", "-b", "faster", "main")
     clone.set_params(**TINY | {RATE: RATES["rate-2"]})
     assert stages_run(clone.dvc("repro")) == {"evaluate"}  # the others are in the run cache
     clone.git("add", "--all")
     clone.git("commit", "--message", "A faster base network")
-    clone.dvc("exp", "branch", "trees", "more-trees")
+    clone.dvc("exp", "branch", "more-trees", "merged")
     return clone
 
 
@@ -246,7 +253,7 @@ def conflicts(clone: Clone) -> list[str]:
 def test_repro_resolves_a_merge_conflict_without_training_again(branches: Clone, tmp_path: Path) -> None:
     branches.git("checkout", "--quiet", "faster")
     clone = Clone(branches, tmp_path / "clone", with_cache=True)
-    clone.git("branch", "main", "origin/more-trees")  # which has moved on
+    clone.git("branch", "main", "origin/merged")  # which has moved on
     assert clone.run("git", "merge", "main").returncode != 0
     conflicting = conflicts(clone)
     assert {"dvc.lock", EVALUATION} <= set(conflicting) and all(path.startswith(WRITTEN) for path in conflicting)
@@ -257,7 +264,7 @@ def test_repro_resolves_a_merge_conflict_without_training_again(branches: Clone,
     assert stages_run(output) == {"evaluate"}
     assert clone.git("status", "--porcelain") == "" and "up to date" in clone.dvc("status")
     merged = metrics(clone)
-    for branch, models in {"faster": USE_RATE, "more-trees": {"trees"}}.items():
+    for branch, models in {"faster": USE_RATE, "merged": {"trees"}}.items():
         committed = committed_metrics(branches, branch)
         assert {model: merged[model] for model in models} == {model: committed[model] for model in models}
     changes = json.loads(clone.dvc("params", "diff", "origin/main", "--json"))["params.yaml"]
@@ -289,7 +296,7 @@ def test_files_that_stages_write_are_not_merged_line_by_line(origin: Project) ->
 def test_experiments_are_removed(clone: Clone, sweep: Sweep, in_workspace: Figures, branches: Clone) -> None:
     clone.dvc("exp", "remove", "--all-commits")
     assert clone.git("for-each-ref", "--format", "%(refname)", "refs/exps/*/*/*") == ""
-    assert "slower" in clone.git("branch")
+    assert "fewer-trees" in clone.git("branch")
 
 
 def test_all_commands_of_the_documentation_were_run() -> None:

@@ -200,4 +200,4 @@ def test_a_missing_scheduler_and_a_missing_dask_are_errors_of_one_line(monkeypat
 
 
 def test_the_readme_has_these_commands() -> None:
-    assert not readme.not_run("dask scheduler", Project.commands)
+    assert not readme.not_run("dask worker", Project.commands)

@@ -23,7 +23,7 @@ NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
 
 MAX_LINES = 260
-# They read `runtime`, and test_engines.py and test_dask_grid.py show that it changes none of their results.
+# They read `runtime`, and test_engines.py and test_cluster_grid.py show that it changes none of their results.
 READ_RUNTIME = {"prepare", "grid_search"}
 SECTIONS = set(Params.model_fields) - {"runtime"}
 # What code reads that uses the property of Params, or the text of PARAMS, of which the report shows all but runtime

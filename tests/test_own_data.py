@@ -22,6 +22,7 @@ TRAINING = {
     "validation.folds": 0,
 }
 
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
