@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from checkout import TINY, Checkout
 from helpers import (
     MakeSessions,
     PreparedSessions,
@@ -18,7 +19,6 @@ from helpers import (
     WriteSource,
     sessions_frame,
 )
-from project import TINY, Project
 
 from benchmarks import tools
 from stages.lib.common import cli
@@ -29,23 +29,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def built_checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it."""
-    built = Project(tmp_path_factory.mktemp("origin"), **TINY)
+    built = Checkout(tmp_path_factory.mktemp("origin"), **TINY)
     built.dvc("repro")
     built.commit("First")
     return built
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which becomes the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def write_params(project: Path) -> WriteParams:
+def write_params(workdir: Path) -> WriteParams:
     def write(**changes: Any) -> None:
         tools.write_params(Path("params.yaml"), changes)
 
@@ -53,7 +53,7 @@ def write_params(project: Path) -> WriteParams:
 
 
 @pytest.fixture
-def run_stage(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunStage:
+def run_stage(workdir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunStage:
     def run(name: str, *paths: str | Path) -> StageResult:
         module = importlib.import_module(f"stages.{name}")
         monkeypatch.setattr(sys, "argv", [module.__file__, *map(str, paths)])
@@ -71,7 +71,7 @@ def run_stage(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 
 
 @pytest.fixture
-def write_source(project: Path) -> WriteSource:
+def write_source(workdir: Path) -> WriteSource:
     def write(content: pd.DataFrame | str | bytes, name: str = "sessions.csv") -> Path:
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def sessions_frame(rows: int = 120, seed: int = 7) -> pd.DataFrame:
     return pd.DataFrame({"pages": pages, "seconds": seconds, "browser": browser, "buys": buys})
 
 
-def standard(min_frequency: float = 0.0, **changes: Any) -> Encoding:
+def standard_encoding(min_frequency: float = 0.0, **changes: Any) -> Encoding:
     """The settings of the study's encoding, apart from `changes`."""
     settings: dict[str, Any] = {"scaling": "standard", "bins": 0, "max_categories": 1000}
     return Encoding(**settings | {"min_frequency": min_frequency} | changes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard_encoding
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -23,7 +23,7 @@ def sessions() -> Sessions:
 
 @pytest.fixture(scope="module")
 def encoder(sessions: Sessions) -> Encoder:
-    return fit_encoder(sessions.features, standard())
+    return fit_encoder(sessions.features, standard_encoding())
 
 
 def test_logistic_regression_gets_the_inputs_of_a_network(sessions: Sessions, encoder: Encoder) -> None:
@@ -50,13 +50,13 @@ def test_trees_get_a_column_with_too_many_categories_as_numeric() -> None:
     frame = sessions_frame(600)
     frame["code"] = [f"code {number % 300}" for number in range(600)]
     sessions = as_sessions(frame, buys="target")
-    baseline = fit_trees(sessions, fit_encoder(sessions.features, standard()), settings=TREES, seed=1)
+    baseline = fit_trees(sessions, fit_encoder(sessions.features, standard_encoding()), settings=TREES, seed=1)
     assert baseline.classifier.is_categorical_.tolist()[-2:] == [True, False]
 
 
 def test_trees_may_have_no_categorical_columns() -> None:
     sessions = as_sessions(sessions_frame(400)[["pages", "buys"]], buys="target")
-    baseline = fit_trees(sessions, fit_encoder(sessions.features, standard()), settings=TREES, seed=1)
+    baseline = fit_trees(sessions, fit_encoder(sessions.features, standard_encoding()), settings=TREES, seed=1)
     assert baseline.predict(sessions.features).shape == (400,)
 
 

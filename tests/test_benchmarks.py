@@ -119,7 +119,7 @@ def test_a_grid_is_timed_by_points(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(project: Path) -> None:
+def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(workdir: Path) -> None:
     write_sessions(Path("train.parquet"), as_sessions(sessions_frame(200), buys="target"))
     params = grid_search_speedup.study_params(Path("params.yaml"), points=2)
     assert params.grid_search.grid == {"learning_rate": [0.0001], "batch_size": [24, 48]}
@@ -131,7 +131,7 @@ def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(project
 
 @pytest.mark.slow
 def test_quality_compares_each_model_with_the_best_trees(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sessions_frame(300).to_csv("shop.csv", index=False)
     command = "quality shop.csv --target buys --models strong,logistic,trees --splits 2 --json q.json --picture q.svg"
@@ -147,7 +147,7 @@ def test_quality_compares_each_model_with_the_best_trees(
         assert metrics["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
 
 
-def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones(project: Path) -> None:
+def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones(workdir: Path) -> None:
     pd.DataFrame({"buys": [0, 1] * 5, "job": ["unknown", "none", "NA", "", "x"] * 2}).to_csv("a.csv", index=False)
     sessions = prepare_table(Path("a.csv"), {"target": "buys", "na_values": ["unknown"]})
     jobs = pd.DataFrame(dict(sessions.features.items()))["job"]

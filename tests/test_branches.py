@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import documentation
 import pytest
-import readme
 import yaml
-from project import TINY, Clone, Project
+from checkout import TINY, Checkout, Clone
 
 from stages.lib.evaluation.registry import MODELS
 
@@ -32,8 +32,8 @@ Changes = dict[str, dict[str, tuple[float, float]]]  # by file and metric: the o
 
 
 @pytest.fixture(scope="module")
-def clone(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    clone = Clone(origin, tmp_path_factory.mktemp("branches") / "clone", with_cache=True)
+def clone(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    clone = Clone(built_checkout, tmp_path_factory.mktemp("branches") / "clone", with_cache=True)
     yield clone
     for pid in queue_workers(clone):
         with suppress(ProcessLookupError):
@@ -74,7 +74,7 @@ def stages_run(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
-def metrics(clone: Project) -> Figures:
+def metrics(clone: Checkout) -> Figures:
     """All metrics of each model in the workspace."""
     return clone.json(EVALUATION)["models"]
 
@@ -283,14 +283,14 @@ def test_a_conflict_in_params_has_to_be_resolved_by_hand(branches: Clone, tmp_pa
     assert repro.returncode != 0 and "params.yaml" in repro.stderr and "Traceback" not in repro.stderr
 
 
-def test_files_that_stages_write_are_not_merged_line_by_line(origin: Project) -> None:
-    stages = yaml.safe_load(origin.file("dvc.lock"))["stages"].values()
+def test_files_that_stages_write_are_not_merged_line_by_line(built_checkout: Checkout) -> None:
+    stages = yaml.safe_load(built_checkout.file("dvc.lock"))["stages"].values()
     outs = [out["path"] for stage in stages for out in stage["outs"]]
-    committed = [path for path in origin.git("ls-files").splitlines() if path.startswith(tuple(outs))]
+    committed = [path for path in built_checkout.git("ls-files").splitlines() if path.startswith(tuple(outs))]
     assert len(committed) > 20
-    for line in origin.git("check-attr", "merge", "--", "dvc.lock", *committed).splitlines():
+    for line in built_checkout.git("check-attr", "merge", "--", "dvc.lock", *committed).splitlines():
         assert line.endswith(": merge: unset"), line
-    assert origin.git("check-attr", "merge", "--", "params.yaml").endswith(": merge: unspecified\n")
+    assert built_checkout.git("check-attr", "merge", "--", "params.yaml").endswith(": merge: unspecified\n")
 
 
 def test_experiments_are_removed(clone: Clone, sweep: Sweep, in_workspace: Figures, branches: Clone) -> None:
@@ -300,5 +300,5 @@ def test_experiments_are_removed(clone: Clone, sweep: Sweep, in_workspace: Figur
 
 
 def test_all_commands_of_the_documentation_were_run() -> None:
-    assert not readme.not_run("dvc exp run --queue", Clone.commands)
-    assert not readme.not_run("dvc metrics diff", Clone.commands)
+    assert not documentation.not_run("dvc exp run --queue", Clone.commands)
+    assert not documentation.not_run("dvc metrics diff", Clone.commands)

@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+import documentation
 import pytest
-import readme
 import yaml
+from checkout import Checkout
 from distributed import Client
 from helpers import ROOT
 from joblib import delayed
-from project import Project
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Params
@@ -62,7 +62,7 @@ class Cluster:
             self.kill(process)
 
     def _start(self, folder: Path, *command: str) -> subprocess.Popen:
-        Project.commands.add(("dask", *command))
+        Checkout.commands.add(("dask", *command))
         options = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
         with (self.logs / f"{command[0]}.log").open("a") as log:
             return subprocess.Popen(
@@ -122,29 +122,29 @@ def test_if_a_worker_is_killed_the_grid_gives_the_same_files_as_on_one_machine(
         "validation.folds": 0,
     }
     (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project", **changes)
-    project.dvc("repro", "grid_search")
+    checkout = Checkout(tmp_path / "project", **changes)
+    checkout.dvc("repro", "grid_search")
     outputs = [*STAGES["grid_search"]["outs"], "dvc.lock"]
-    expected = contents(project, outputs)
+    expected = contents(checkout, outputs)
 
-    cluster = start_cluster(project.folder)
-    cluster.add_worker(project.folder)
-    cluster.add_worker(project.folder)
-    project.set_params(**changes, **{"runtime.backend": cluster.address})
-    assert "up to date" in project.dvc("status", "grid_search")
+    cluster = start_cluster(checkout.folder)
+    cluster.add_worker(checkout.folder)
+    cluster.add_worker(checkout.folder)
+    checkout.set_params(**changes, **{"runtime.backend": cluster.address})
+    assert "up to date" in checkout.dvc("status", "grid_search")
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "grid_search"]
-    with subprocess.Popen(command, cwd=project.folder, stdout=subprocess.PIPE, text=True) as stage:
+    with subprocess.Popen(command, cwd=checkout.folder, stdout=subprocess.PIPE, text=True) as stage:
         stdout = cast(IO[str], stage.stdout)
         before = read_points(stdout, until={"3/8", "4/8"})  # both shards of the grid have completed two points
         cluster.kill(cluster.workers[0])
         after = read_points(stdout)
     assert stage.returncode == 0
     assert after and not {"1/8", "2/8"} & {*after}, (before, after)  # the other worker resumed
-    assert contents(project, outputs) == expected
+    assert contents(checkout, outputs) == expected
 
 
-def contents(project: Project, outputs: list[str | dict[str, Any]]) -> dict[Path, bytes]:
-    paths = [project.folder / (output if isinstance(output, str) else next(iter(output))) for output in outputs]
+def contents(checkout: Checkout, outputs: list[str | dict[str, Any]]) -> dict[Path, bytes]:
+    paths = [checkout.folder / (output if isinstance(output, str) else next(iter(output))) for output in outputs]
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     return {file: file.read_bytes() for file in files}
 
@@ -200,4 +200,4 @@ def test_a_missing_scheduler_and_a_missing_dask_are_errors_of_one_line(monkeypat
 
 
 def test_the_readme_has_these_commands() -> None:
-    assert not readme.not_run("dask worker", Project.commands)
+    assert not documentation.not_run("dask worker", Checkout.commands)

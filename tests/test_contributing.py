@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from checkout import Checkout, Clone
 from helpers import ROOT
-from project import Clone, Project
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 REGISTRY = "stages/lib/evaluation/registry.py"
@@ -37,9 +37,9 @@ def test_all_files_that_are_named_exist() -> None:
 
 
 @pytest.fixture(scope="module")
-def with_another_model(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def with_another_model(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone to which a model was added by the steps in CONTRIBUTING.md, and which was reproduced."""
-    clone = Clone(origin, tmp_path_factory.mktemp("contributor") / "clone", with_cache=True)
+    clone = Clone(built_checkout, tmp_path_factory.mktemp("contributor") / "clone", with_cache=True)
     (script,) = code_blocks("python")
     registry, pipeline = code_blocks("diff")
     (clone.folder / "stages/train_bayes.py").write_text(script)

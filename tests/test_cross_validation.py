@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from helpers import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions
@@ -36,11 +36,11 @@ def test_each_fold_is_predicted_by_a_model_of_the_other_folds() -> None:
         return pd.Series({"rows": len(val)})
 
     sessions = as_sessions(sessions_frame(200), buys="target")
-    oof = cross_validate(fit, sessions, standard(), "stratified", 4, seed=1, inspect=inspect)
+    oof = cross_validate(fit, sessions, standard_encoding(), "stratified", 4, seed=1, inspect=inspect)
     folds = cv_folds(sessions, "stratified", 4, seed=1)
     for model, (train_idx, _) in zip(models, folds, strict=True):
         assert model.train.equals(sessions.take(train_idx).to_arrow())
-        assert model.encoder == fit_encoder(sessions.take(train_idx).features, standard())
+        assert model.encoder == fit_encoder(sessions.take(train_idx).features, standard_encoding())
     val_idx = np.concatenate([val_idx for _, val_idx in folds])
     assert (oof.targets == sessions.column("target").to_numpy()[val_idx]).all()
     assert (oof.probabilities == sessions.features["pages"].to_numpy(np.float32)[val_idx] / 100).all()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import Checkout, Clone
 from helpers import ROOT
-from project import Clone, Project
 
 from stages.lib.evaluation.registry import MODELS
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def swept(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def swept(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone in which the sweep has run, with one of its experiments as the branch `more`."""
-    clone = Clone(origin, tmp_path_factory.mktemp("display") / "clone", with_cache=True)
+    clone = Clone(built_checkout, tmp_path_factory.mktemp("display") / "clone", with_cache=True)
     clone.run(*SWEEP.split())
     # Written to a file, as the worker keeps the output open until it has nothing left to do.
     with (clone.folder / ".dvc/tmp/all.log").open("w") as log:

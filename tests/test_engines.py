@@ -31,7 +31,7 @@ OUTPUT = Path("prepared.parquet")
 
 
 @pytest.fixture
-def log(project: Path) -> Path:
+def log(workdir: Path) -> Path:
     path = Path("clicks.parquet")
     pq.write_table(as_table(random_log(4)), path)
     return path
@@ -80,7 +80,7 @@ def test_threads_memory_and_partitions_change_no_byte(
     assert numbers[0] == 1 < numbers[1]
 
 
-def test_a_table_that_does_not_fit_into_memory_goes_to_disk(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_does_not_fit_into_memory_goes_to_disk(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "DUCKDB_SHARE", 0.1)  # some 30 MB
     with engine.open_engine(OUTPUT, memory_limit=MIN_MEMORY) as opened:
         rows = 2 * opened.memory // 32
@@ -135,11 +135,11 @@ def test_the_scratch_folder_is_gone_in_the_end(prepare: PrepareClicks, log: Path
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_the_scratch_folder_is_gone_after_a_failure(project: Path, error: type[BaseException]) -> None:
+def test_the_scratch_folder_is_gone_after_a_failure(workdir: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), scratch_folder(OUTPUT) as folder:
         (folder / "rows").touch()
         raise error
-    assert [*project.iterdir()] == []
+    assert [*workdir.iterdir()] == []
 
 
 def test_no_stage_depends_on_the_engine_or_its_memory() -> None:

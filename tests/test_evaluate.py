@@ -21,7 +21,7 @@ ROWS = 200
 
 
 @pytest.fixture
-def probabilities(project: Path) -> dict[str, np.ndarray]:
+def probabilities(workdir: Path) -> dict[str, np.ndarray]:
     """The targets of a test set and each model's predictions and folder; returns the predicted probabilities."""
     rng = np.random.default_rng(3)
     targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)

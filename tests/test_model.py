@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT, as_sessions, sessions_frame, standard
+from helpers import ROOT, as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.dataset.schema import Schema
@@ -32,7 +32,7 @@ def features() -> pd.DataFrame:
 def test_a_saved_model_predicts_the_same_in_a_new_process(
     ensemble_size: int, tmp_path: Path, features: pd.DataFrame
 ) -> None:
-    encoder = fit_encoder(features, standard(scaling="quantile", bins=4))
+    encoder = fit_encoder(features, standard_encoding(scaling="quantile", bins=4))
     network = PARAMS.train_base.network.model_copy(update={"ensemble_size": ensemble_size})
     built = mean_of_members(build_network(network, len(encoder.input_names), 42))
     model = Model(built, encoder, {"loss": [0.5, 0.25]})

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT, sessions_frame, standard
+from helpers import ROOT, sessions_frame, standard_encoding
 
 from stages.lib import oversampling
 from stages.lib.common.errors import InputError
@@ -17,7 +17,7 @@ VARIANTS = ("smote", "smotenc", "borderline", "adasyn")
 FRAME = sessions_frame(160)
 TARGETS = FRAME["buys"].to_numpy()
 FEATURES = FRAME.drop(columns="buys")
-ENCODER = fit_encoder(FEATURES, standard(0.002))
+ENCODER = fit_encoder(FEATURES, standard_encoding(0.002))
 N_INPUTS = len(ENCODER.input_names)
 SETTINGS = Params.load(ROOT / "params.yaml").smote_train
 
@@ -161,7 +161,7 @@ def test_more_rows_than_fit_in_memory_are_an_error(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("columns", [["pages"], ["browser"]], ids=["no category", "no number"])
 def test_smotenc_needs_numeric_and_categorical_columns(columns: list[str]) -> None:
-    encoder = fit_encoder(FEATURES[columns], standard())
+    encoder = fit_encoder(FEATURES[columns], standard_encoding())
     assert error(encoder=encoder, variant="smotenc") == (
         "smote_train.variant: smotenc failed: it needs at least one numeric and one categorical column"
     )
@@ -170,5 +170,5 @@ def test_smotenc_needs_numeric_and_categorical_columns(columns: list[str]) -> No
 @pytest.mark.parametrize("variant", ["borderline", "adasyn"])
 def test_variants_for_the_border_of_the_classes_fail_if_there_is_none(variant: str) -> None:
     separable = pd.DataFrame({"number": np.linspace(0, 1, 160) + 100 * TARGETS})
-    message = error(separable, fit_encoder(separable, standard()), variant=variant)
+    message = error(separable, fit_encoder(separable, standard_encoding()), variant=variant)
     assert message.startswith(f"smote_train.variant: {variant} failed: ")

@@ -4,10 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import documentation
 import pytest
-import readme
+from checkout import Checkout
 from helpers import SHARED_DATA, RunStage, WriteParams
-from project import Project
 from real_data import BANK, REES46, RealData
 from sklearn.metrics import roc_auc_score
 
@@ -49,18 +49,18 @@ def test_real_data_by_changing_params_only(run_stage: RunStage, write_params: Wr
 
 
 def test_the_readme_s_example(tmp_path: Path) -> None:
-    project = Project(tmp_path, **TRAINING)
-    project.commit("First")
+    checkout = Checkout(tmp_path, **TRAINING)
+    checkout.commit("First")
     (tmp_path / "data/raw").mkdir(parents=True)
     shutil.copy(SHARED_DATA / "online_shoppers_intention.csv", tmp_path / "data/raw")
     output = ""
-    for command in readme.section("dvc add"):
-        done = project.run(*command)
+    for command in documentation.section("dvc add"):
+        done = checkout.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         output += done.stdout
     assert "Running stage 'split'" in output and "Running stage 'simulate'" not in output
-    assert not readme.not_run("dvc add", Project.commands)
-    evaluation = json.loads(project.file("metrics/evaluation.json"))
+    assert not documentation.not_run("dvc add", Checkout.commands)
+    evaluation = json.loads(checkout.file("metrics/evaluation.json"))
     assert (evaluation["test"]["rows"], evaluation["test"]["purchases"]) == (2466, 382)
     aucs = [evaluation["models"][name]["auc"] for name in ("base", "grid", "smote")]
     assert sum(aucs) / len(aucs) > 0.80

@@ -222,7 +222,7 @@ def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params: WriteParams) 
     assert params.train_base.training.learning_rate == 0.00001 and params.prepare.positive_class == "no"
 
 
-def test_a_duplicate_key_is_an_error(project: Path) -> None:
+def test_a_duplicate_key_is_an_error(workdir: Path) -> None:
     PARAMS.write_text((ROOT / "params.yaml").read_text() + "\nseed: 43\n")
     assert "found duplicate key" in load_error()
 
@@ -244,16 +244,16 @@ def test_an_unknown_key_is_named_before_the_missing_one_that_it_stands_for(write
         (b"seed: \xff\n", "not readable"),
     ],
 )
-def test_a_file_without_params_is_an_error(project: Path, content: bytes, message: str) -> None:
+def test_a_file_without_params_is_an_error(workdir: Path, content: bytes, message: str) -> None:
     PARAMS.write_bytes(content)
     assert load_error().startswith(f"params.yaml: {message}")
 
 
-def test_a_missing_file_is_an_error(project: Path) -> None:
+def test_a_missing_file_is_an_error(workdir: Path) -> None:
     assert load_error() == "params.yaml: no such file"
 
 
-def test_a_folder_is_an_error(project: Path) -> None:
+def test_a_folder_is_an_error(workdir: Path) -> None:
     PARAMS.mkdir()
     assert load_error().startswith("params.yaml: not readable")
 

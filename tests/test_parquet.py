@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import as_sessions, sessions_frame, standard
+from helpers import as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Encoding
@@ -23,7 +23,7 @@ from stages.lib.profiling.summary import summarize
 ROWS = np.array([0, 3, 4, 38, 39, 40, 41, 99, 118])
 all_encodings = pytest.mark.parametrize(
     "encoding",
-    [standard(0.05, bins=3), standard(), standard(scaling="quantile", bins=2)],
+    [standard_encoding(0.05, bins=3), standard_encoding(), standard_encoding(scaling="quantile", bins=2)],
     ids=["bins", "study", "quantile"],
 )
 

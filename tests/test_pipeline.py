@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from project import Project
+from checkout import Checkout
 
 from stages.lib.dataset.sessions import read_sessions
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    built = Project(tmp_path_factory.mktemp("built"), **SMALL)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    built = Checkout(tmp_path_factory.mktemp("built"), **SMALL)
     built.dvc("repro")
     return built
 
 
-def test_every_model_has_its_metrics_with_intervals(built: Project) -> None:
+def test_every_model_has_its_metrics_with_intervals(built: Checkout) -> None:
     evaluation = built.json("metrics/evaluation.json")
     assert list(evaluation["models"]) == sorted(NAMES)
     for name, metrics in evaluation["models"].items():
@@ -47,7 +47,7 @@ def test_every_model_has_its_metrics_with_intervals(built: Project) -> None:
     assert evaluation["test"]["rows"] == built.json("metrics/data.json")["test_rows"] == N_TEST
 
 
-def test_models_are_compared_with_confidence_intervals(built: Project) -> None:
+def test_models_are_compared_with_confidence_intervals(built: Checkout) -> None:
     evaluation = built.json("metrics/evaluation.json")
     auc = {name: metrics["auc"] for name, metrics in evaluation["models"].items()}
     comparisons = evaluation["comparisons"]
@@ -57,7 +57,7 @@ def test_models_are_compared_with_confidence_intervals(built: Project) -> None:
         assert each["ci_low"] <= each["difference"] <= each["ci_high"] and 0 <= each["p_value"] <= 1
 
 
-def test_every_curve_has_a_column_for_each_model(built: Project) -> None:
+def test_every_curve_has_a_column_for_each_model(built: Checkout) -> None:
     for curve in ("roc", "precision_recall", "cumulative_gains"):
         _, *columns = pd.read_csv(built.folder / f"metrics/{curve}.csv")
         assert columns == NAMES
@@ -67,7 +67,7 @@ def test_every_curve_has_a_column_for_each_model(built: Project) -> None:
         assert list(pd.read_csv(built.folder / f"metrics/{table}.csv")["model"].unique()) == NAMES
 
 
-def test_decisions_are_made_at_the_threshold_saved_with_the_model(built: Project) -> None:
+def test_decisions_are_made_at_the_threshold_saved_with_the_model(built: Checkout) -> None:
     models = built.json("metrics/evaluation.json")["models"]
     for name in NETWORKS:
         threshold = built.json(f"models/{name}/decision.json")["threshold"]
@@ -77,13 +77,13 @@ def test_decisions_are_made_at_the_threshold_saved_with_the_model(built: Project
         assert (predictions.column("decision") == expected).all()
 
 
-def test_every_column_has_its_permutation_importance(built: Project) -> None:
+def test_every_column_has_its_permutation_importance(built: Checkout) -> None:
     for name in ("base", "grid", "strong"):
         importance = pd.read_csv(built.folder / f"metrics/importance/{name}.csv")
         assert list(importance) == ["column", "importance", "se"] and len(importance) == 95
 
 
-def test_after_repro_everything_is_up_to_date(built: Project) -> None:
+def test_after_repro_everything_is_up_to_date(built: Checkout) -> None:
     assert not (built.folder / ".grid_search").exists()
     assert "up to date" in built.dvc("status")
     before = built.file("dvc.lock")
@@ -91,19 +91,19 @@ def test_after_repro_everything_is_up_to_date(built: Project) -> None:
     assert built.file("dvc.lock") == before
 
 
-def test_a_second_run_gives_the_same_bytes(built: Project, tmp_path: Path) -> None:
-    second = Project(tmp_path, **SMALL)
+def test_a_second_run_gives_the_same_bytes(built: Checkout, tmp_path: Path) -> None:
+    second = Checkout(tmp_path, **SMALL)
     second.dvc("repro")
     assert second.file("dvc.lock") == built.file("dvc.lock")
 
 
-def test_the_default_data_has_the_columns_of_the_study(built: Project) -> None:
+def test_the_default_data_has_the_columns_of_the_study(built: Checkout) -> None:
     schema = pq.read_schema(built.folder / "data/prepared/sessions.parquet")
     roles = [field.metadata[b"role"].decode() for field in schema]
     assert (roles.count("feature"), roles.count("target")) == (95, 1)
 
 
-def test_a_saved_model_makes_exactly_the_saved_predictions_in_a_new_process(built: Project) -> None:
+def test_a_saved_model_makes_exactly_the_saved_predictions_in_a_new_process(built: Checkout) -> None:
     program = f"""
 from pathlib import Path
 
@@ -123,7 +123,7 @@ for name in {NETWORKS}:
     assert completed.returncode == 0, completed.stderr
 
 
-def test_plots_are_drawn_without_errors(built: Project) -> None:
+def test_plots_are_drawn_without_errors(built: Checkout) -> None:
     built.dvc("plots", "show")
     page = built.file("dvc_plots/index.html").decode()
     for title in ("ROC curve", "Precision", "Training loss"):
@@ -131,7 +131,7 @@ def test_plots_are_drawn_without_errors(built: Project) -> None:
     assert "grid.svg" in page
 
 
-def test_only_the_stages_that_use_a_changed_param_are_out_of_date(built: Project) -> None:
+def test_only_the_stages_that_use_a_changed_param_are_out_of_date(built: Checkout) -> None:
     built.set_params(**SMALL, **{"train_base.training.learning_rate": 0.0002})
     try:
         assert set(built.status()) == {"train_base", "grid_search", "smote_train", "evaluate"}
@@ -139,7 +139,7 @@ def test_only_the_stages_that_use_a_changed_param_are_out_of_date(built: Project
         built.set_params(**SMALL)
 
 
-def test_changed_runtime_params_put_nothing_out_of_date(built: Project) -> None:
+def test_changed_runtime_params_put_nothing_out_of_date(built: Checkout) -> None:
     runtime = {"engine": "pyspark://", "memory_limit": "1GB", "backend": "tcp://127.0.0.1:8786"}
     built.set_params(**SMALL, **{f"runtime.{name}": value for name, value in runtime.items()})
     try:
@@ -148,14 +148,14 @@ def test_changed_runtime_params_put_nothing_out_of_date(built: Project) -> None:
         built.set_params(**SMALL)
 
 
-def test_the_report_shows_all_params_but_runtime(built: Project) -> None:
+def test_the_report_shows_all_params_but_runtime(built: Checkout) -> None:
     """Or else the report, and its hash in dvc.lock, would depend on where it was rendered."""
     page = built.file("metrics/report.html").decode()
     assert "learning_rate" in page and "score_at_view" in page
     assert "memory_limit" not in page
 
 
-def test_a_stage_that_fails_leaves_earlier_outputs_unchanged(built: Project) -> None:
+def test_a_stage_that_fails_leaves_earlier_outputs_unchanged(built: Checkout) -> None:
     names = ("dvc.lock", "data/prepared/sessions.parquet", "metrics/evaluation.json")
     before = {name: built.file(name) for name in names}
     built.set_params(**SMALL, **{"prepare.clicks.columns.time": "no such column"})

@@ -42,7 +42,7 @@ def test_the_columns_are_those_of_the_reference(log: list[Event]) -> None:
     assert [*columns] == [*(name for name in reference if name != "Kauf"), "Kauf"]
 
 
-def test_prepare_names_the_features_that_it_leaves_out(project: Path, log: list[Event]) -> None:
+def test_prepare_names_the_features_that_it_leaves_out(workdir: Path, log: list[Event]) -> None:
     prepared = prepare_without_price([event | {"screen_width": 1} for event in log], drop=["hurry"])
     assert prepared.notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
     assert prepared.notes[1].startswith("the same in every session: left out ") and "screenWidth" in prepared.notes[1]
@@ -51,6 +51,6 @@ def test_prepare_names_the_features_that_it_leaves_out(project: Path, log: list[
     assert [*prepared.dtypes] == [name for name in prepared.table.columns if name not in prepared.roles]
 
 
-def test_an_unknown_feature_to_drop_is_an_error_that_names_it(project: Path, log: list[Event]) -> None:
+def test_an_unknown_feature_to_drop_is_an_error_that_names_it(workdir: Path, log: list[Event]) -> None:
     with pytest.raises(InputError, match=r"no feature 'hury' \(prepare\.drop\)"):
         prepare_without_price(log, drop=["hury"])

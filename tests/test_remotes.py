@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import project
+import checkout
+import documentation
 import pytest
-import readme
 import yaml
-from project import TINY, Project
+from checkout import TINY, Checkout
 from remotes import (
     REMOTE_TYPES,
     FolderStore,
@@ -33,7 +33,7 @@ WRITABLE = ["folder", "s3", "ssh"]
 pytestmark = pytest.mark.slow
 
 
-class Clone(project.Clone):
+class Clone(checkout.Clone):
     """The clone of somebody who shares data through a remote."""
 
     def add_remote(self, remote: Remote) -> None:
@@ -55,7 +55,7 @@ class Clone(project.Clone):
         if (other.folder / ".dvc/config.local").exists():
             shutil.copy(other.folder / ".dvc/config.local", self.folder / ".dvc")
 
-    def has_outputs_of(self, other: Project) -> bool:
+    def has_outputs_of(self, other: Checkout) -> bool:
         """Whether all outputs in the other workspace that DVC caches are here too, byte for byte."""
         return all(self.file(name) == other.file(name) for name in outputs(other))
 
@@ -67,11 +67,11 @@ class Clone(project.Clone):
 Shared = tuple[Remote, Clone]
 
 
-def locked_stages(clone: Project) -> dict[str, Any]:
+def locked_stages(clone: Checkout) -> dict[str, Any]:
     return yaml.safe_load(clone.file("dvc.lock"))["stages"]
 
 
-def outputs(clone: Project) -> list[str]:
+def outputs(clone: Checkout) -> list[str]:
     """The files in the workspace that DVC caches."""
     names = []
     for locked in locked_stages(clone).values():
@@ -83,9 +83,9 @@ def outputs(clone: Project) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def variant(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def variant(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The clone of somebody who has trained with other params."""
-    clone = Clone(origin, tmp_path_factory.mktemp("variant") / "clone", with_cache=True)
+    clone = Clone(built_checkout, tmp_path_factory.mktemp("variant") / "clone", with_cache=True)
     clone.set_params(**VARIANT)
     assert "Running stage 'smote_train'" in clone.dvc("repro", "smote_train")
     return clone
@@ -93,12 +93,12 @@ def variant(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="module")
 def shared(
-    request: pytest.FixtureRequest, origin: Project, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shared]:
     """A remote, and the clone of its owner, who has pushed to it and committed its configuration."""
     folder = tmp_path_factory.mktemp(request.param)
     with REMOTE_TYPES[request.param](folder) as remote:
-        owner = Clone(origin, folder / "owner", with_cache=True)
+        owner = Clone(built_checkout, folder / "owner", with_cache=True)
         owner.add_remote(remote)
         owner.set_local(remote.to_push)
         owner.dvc("push", "--run-cache")
@@ -181,7 +181,7 @@ def test_over_http_pushing_fails_and_runs_are_not_shared(
     assert "run-cache is not supported for http" in repro.stderr and "Running stage 'smote_train'" in repro.stdout
 
 
-def with_variant(owner: Clone, variant: Project, folder: Path) -> Clone:
+def with_variant(owner: Clone, variant: Checkout, folder: Path) -> Clone:
     """The clone of somebody who uses the owner's remote and has trained with other params."""
     clone = Clone(owner, folder / "trainer")
     clone.copy_local_settings(owner)
@@ -259,9 +259,9 @@ def test_without_verify_dvc_accepts_a_corrupt_object(shared: Shared, colleague: 
 
 
 @pytest.mark.parametrize("remote_type", WRITABLE)
-def test_two_people_push_at_once(remote_type: str, origin: Project, variant: Clone, tmp_path: Path) -> None:
+def test_two_people_push_at_once(remote_type: str, built_checkout: Checkout, variant: Clone, tmp_path: Path) -> None:
     with REMOTE_TYPES[remote_type](tmp_path) as remote:
-        one = Clone(origin, tmp_path / "one", with_cache=True)
+        one = Clone(built_checkout, tmp_path / "one", with_cache=True)
         one.add_remote(remote)
         two = with_variant(one, variant, tmp_path)
         pushes = [clone.start("dvc", "push", "--run-cache") for clone in (one, two)]
@@ -273,11 +273,11 @@ def test_two_people_push_at_once(remote_type: str, origin: Project, variant: Clo
         assert cached_runs(remote.store) == cached_runs(one.cache) | cached_runs(two.cache)
         third = Clone(one, tmp_path / "third")
         third.copy_local_settings(one)
-        for pushed_by, trained_by in ((one, origin), (two, variant)):
+        for pushed_by, trained_by in ((one, built_checkout), (two, variant)):
             shutil.copy(pushed_by.folder / "dvc.lock", third.folder)
             third.dvc("pull")
             assert third.has_outputs_of(trained_by)
 
 
 def test_all_commands_of_the_documentation_were_run() -> None:
-    assert not readme.not_run("dvc push", Clone.commands)
+    assert not documentation.not_run("dvc push", Clone.commands)

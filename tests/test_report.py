@@ -35,9 +35,9 @@ Write = Callable[[], tuple[str, str]]
 
 
 @pytest.fixture
-def folder(project: Path, write_params: WriteParams) -> Path:
+def folder(workdir: Path, write_params: WriteParams) -> Path:
     write_params()
-    return write_metrics(project / "metrics")
+    return write_metrics(workdir / "metrics")
 
 
 @pytest.fixture

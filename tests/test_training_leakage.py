@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from helpers import ROOT, RunStage, WriteParams, as_sessions, sessions_frame, standard
+from helpers import ROOT, RunStage, WriteParams, as_sessions, sessions_frame, standard_encoding
 from scipy import stats
 
 from stages.lib.common.params import Params
@@ -168,8 +168,8 @@ def test_smote_resamples_training_rows_only_and_validates_on_real_ones(
         return pd.Series(dtype=float)
 
     monkeypatch.setattr("stages.lib.modeling.model.fit", spy)
-    train(sessions, fit_encoder(sessions.features, standard()))
-    cross_validate(train, sessions, standard(), strategy, 3, seed=1, inspect=inspect)
+    train(sessions, fit_encoder(sessions.features, standard_encoding()))
+    cross_validate(train, sessions, standard_encoding(), strategy, 3, seed=1, inspect=inspect)
     assert len(fits) == len(resampled) == 1 + len(validated) == 4
     for (_, trained, _), val_positions in zip(resampled[1:], validated, strict=True):
         assert not trained & val_positions

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import Checkout
 from helpers import ROOT
-from project import Project
 
 from stages.lib.evaluation.registry import MODELS
 
@@ -86,7 +86,7 @@ def test_the_oldest_and_the_newest_supported_python_are_tested() -> None:
     assert read(GITLAB)["tests"]["parallel"]["matrix"] == [{"PYTHON": expected}]
 
 
-class Checkout:
+class RunnerCheckout:
     """A clone with a pull request merged, as GitHub checks it out, and with .venv installed."""
 
     def __init__(self, origin: Path, folder: Path) -> None:
@@ -130,29 +130,29 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path) -> RunnerCheckout:
     """A pull request that changes a learning rate and an AUC, merged."""
-    project = Project(tmp_path / "origin", **QUICK)
+    checkout = Checkout(tmp_path / "origin", **QUICK)
     for name in ("Makefile", "requirements.txt"):
-        shutil.copy(ROOT / name, project.folder)
+        shutil.copy(ROOT / name, checkout.folder)
     for name in (".ci", "metrics"):
-        shutil.copytree(ROOT / name, project.folder / name)
+        shutil.copytree(ROOT / name, checkout.folder / name)
     for model in MODELS:
-        (project.folder / "metrics" / f"{model.name}.json").write_text(json.dumps({"auc": 0.7}))
+        (checkout.folder / "metrics" / f"{model.name}.json").write_text(json.dumps({"auc": 0.7}))
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
-    project.run("git", "add", "--all")
-    project.run(*git, "commit", "--quiet", "--message", "first")
-    project.run("git", "checkout", "--quiet", "-b", "change")
-    change(project.folder / "params.yaml", "learning_rate: 0.003", "learning_rate: 0.002")
-    change(project.folder / "metrics" / "base.json", "0.7", "0.75")
-    project.run(*git, "commit", "--quiet", "--all", "--message", "another learning rate")
-    project.run("git", "checkout", "--quiet", "main")
-    assert project.run(*git, "merge", "--quiet", "--no-ff", "change").returncode == 0
-    return Checkout(project.folder, tmp_path / "checkout")
+    checkout.run("git", "add", "--all")
+    checkout.run(*git, "commit", "--quiet", "--message", "first")
+    checkout.run("git", "checkout", "--quiet", "-b", "change")
+    change(checkout.folder / "params.yaml", "learning_rate: 0.003", "learning_rate: 0.002")
+    change(checkout.folder / "metrics" / "base.json", "0.7", "0.75")
+    checkout.run(*git, "commit", "--quiet", "--all", "--message", "another learning rate")
+    checkout.run("git", "checkout", "--quiet", "main")
+    assert checkout.run(*git, "merge", "--quiet", "--no-ff", "change").returncode == 0
+    return RunnerCheckout(checkout.folder, tmp_path / "checkout")
 
 
 @pytest.mark.slow
-def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: RunnerCheckout, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     commands = [step["run"] for step in steps(PULL_REQUEST) if "run" in step and step["name"] != "Install"]
     assert len(commands) == 2
@@ -170,7 +170,7 @@ def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: C
     assert json.loads(checkout.git("show", f"{small}:metrics/data.json"))["rows"] == 1500
 
 
-def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: Checkout) -> None:
+def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: RunnerCheckout) -> None:
     compare = next(line for line in read(GITLAB)["pipeline"]["script"] if line.startswith(".ci/compare"))
     checkout.run(compare, CI_MERGE_REQUEST_DIFF_BASE_SHA=checkout.git("rev-parse", "HEAD^").strip())
     (artifact,) = read(GITLAB)["pipeline"]["artifacts"]["paths"]
@@ -182,14 +182,14 @@ def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: Che
     assert report.read_text().splitlines() == aucs
 
 
-def test_a_failing_stage_fails_the_small_run(checkout: Checkout) -> None:
+def test_a_failing_stage_fails_the_small_run(checkout: RunnerCheckout) -> None:
     (checkout.folder / "stages" / "simulate.py").write_text("raise SystemExit(1)")
     with pytest.raises(AssertionError, match="failed to reproduce 'simulate'"):
         checkout.run("make small")
 
 
 @pytest.fixture
-def one_stage(checkout: Checkout) -> Checkout:
+def one_stage(checkout: RunnerCheckout) -> RunnerCheckout:
     """The same, with a pipeline of one stage that has run, so that its dvc.lock is up to date."""
     (checkout.folder / "input").write_text('{"auc": 1}')
     stage = {"cmd": "cp input copy.json", "deps": ["input"], "metrics": [{"copy.json": {"cache": False}}]}
@@ -200,7 +200,7 @@ def one_stage(checkout: Checkout) -> Checkout:
     return checkout
 
 
-def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_stage: Checkout) -> None:
+def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_stage: RunnerCheckout) -> None:
     text = one_stage.run(".ci/compare HEAD")
     assert "Out of date" not in text and text.count("No changes.") == 2
     (one_stage.folder / "input").write_text('{"auc": 2}')
@@ -208,7 +208,7 @@ def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_st
     assert "**Out of date**: from the stage `copy` on" in text and "No changes." in text
 
 
-def test_a_comparison_that_fails_does_not_report_no_changes(one_stage: Checkout) -> None:
+def test_a_comparison_that_fails_does_not_report_no_changes(one_stage: RunnerCheckout) -> None:
     with pytest.raises(AssertionError, match="Needed a single revision"):
         one_stage.run(".ci/compare no-such-branch")
     (one_stage.folder / "dvc.yaml").write_text("stages: [")

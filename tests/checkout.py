@@ -27,7 +27,7 @@ TINY = {
 }
 
 
-class Project:
+class Checkout:
     """The pipeline's files in a git repository of their own, with a DVC cache of its own."""
 
     environment: Mapping[str, str] = os.environ
@@ -92,10 +92,10 @@ class Project:
         return {"cwd": self.folder, "env": {**self.environment, **author, "PATH": path}, **pipes}
 
 
-class Clone(Project):
+class Clone(Checkout):
     """A git clone of somebody with an empty home folder."""
 
-    def __init__(self, origin: Project, folder: Path, with_cache: bool = False) -> None:
+    def __init__(self, origin: Checkout, folder: Path, with_cache: bool = False) -> None:
         """Clone `origin` into `folder`; with its DVC cache, all outputs are checked out too."""
         self.folder = folder
         home = folder.parent / "home"

@@ -5,11 +5,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import documentation
 import pandas as pd
 import pytest
-import readme
+from checkout import TINY, Checkout, Clone
 from helpers import ROOT
-from project import TINY, Clone, Project
 
 # A command of each section whose commands are run here
 RUN_HERE = ("make repro", "dvc metrics show", "python -m stages.score", "dvc checkout")
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def newcomer(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def newcomer(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone with all outputs, in which make takes the environment for installed."""
-    clone = Clone(origin, tmp_path_factory.mktemp("newcomer") / "clone", with_cache=True)
+    clone = Clone(built_checkout, tmp_path_factory.mktemp("newcomer") / "clone", with_cache=True)
     for name in ("Makefile", "requirements.txt", "requirements-test.txt"):
         shutil.copy(ROOT / name, clone.folder)
     (clone.folder / ".venv").mkdir()
@@ -40,13 +40,13 @@ def run(clone: Clone, *command: str) -> str:
 
 def test_every_command_is_run_by_a_test() -> None:
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    run_elsewhere = re.findall(r'assert not readme\.not_run\("([^"]+)"', tests)
-    run = {command for start in (*RUN_HERE, *run_elsewhere) for command in readme.section(start)}
-    assert not [command for commands in readme.sections() for command in commands if command not in run]
+    run_elsewhere = re.findall(r'assert not documentation\.not_run\("([^"]+)"', tests)
+    run = {command for start in (*RUN_HERE, *run_elsewhere) for command in documentation.section(start)}
+    assert not [command for commands in documentation.sections() for command in commands if command not in run]
 
 
 def test_the_quick_start(newcomer: Clone) -> None:
-    repro, test = readme.section("make repro")
+    repro, test = documentation.section("make repro")
     assert "Data and pipelines are up to date." in run(newcomer, *repro)
     # Without --dry-run, it would run all tests.
     assert "python -m pytest" in run(newcomer, *test, "--dry-run")
@@ -54,14 +54,14 @@ def test_the_quick_start(newcomer: Clone) -> None:
 
 
 def test_metrics_and_plots_are_shown(newcomer: Clone) -> None:
-    metrics, plots = readme.section("dvc metrics show")
+    metrics, plots = documentation.section("dvc metrics show")
     assert "metrics/base.json" in run(newcomer, *metrics)
     assert "index.html" in run(newcomer, *plots)
     assert "<html" in newcomer.file("dvc_plots/index.html").decode()
 
 
 def test_new_sessions_are_scored(newcomer: Clone) -> None:
-    (score,) = readme.section("python -m stages.score")
+    (score,) = documentation.section("python -m stages.score")
     log = pd.read_parquet(newcomer.folder / "data/raw/clicks.parquet")
     log.to_csv(newcomer.folder / "tomorrow.csv", index=False)
     run(newcomer, *score)
@@ -79,6 +79,6 @@ def test_outputs_are_restored_after_a_failure(newcomer: Clone) -> None:
     assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in repro.stderr
     assert not (newcomer.folder / names[0]).exists()
     (newcomer.folder / names[1]).unlink()
-    for command in readme.section("dvc checkout"):
+    for command in documentation.section("dvc checkout"):
         run(newcomer, *command)
     assert [newcomer.file(name) for name in names] == before
