@@ -1,12 +1,14 @@
 """Turn a click log or a session table into one typed, validated row per session."""
 
 import math
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from stages.lib.common.cli import run
 from stages.lib.common.params import Params, Prepare
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import with_roles, write_batches
 from stages.lib.preparation.prepare import Prepared, prepare_clicks, prepare_table
@@ -17,23 +19,33 @@ BATCH_ROWS = 2**14
 
 def main(source: Path, sessions: Path) -> None:
     params = Params.load()
-    settings, runtime = params.prepare, params.runtime
-    with open_source(source, settings, sessions, engine_url=runtime.engine, memory_limit=runtime.memory_limit) as (
-        rows,
-        engine,
-    ):
+    settings, runtime, left_out = params.prepare, params.runtime, LeftOut(strict=params.prepare.strict)
+    with open_source(
+        source,
+        settings,
+        sessions,
+        left_out=left_out,
+        engine_url=runtime.engine,
+        memory_limit=runtime.memory_limit,
+    ) as (rows, engine):
         is_log = settings.source_type == "clicks"
-        prepared = prepare_clicks(rows, settings, engine) if is_log else prepare_table(rows, settings)
-        n_sessions = write(prepared, settings, sessions)
-    for note in prepared.notes:
-        print(note)
+        if is_log:
+            prepared = prepare_clicks(rows, settings, engine, left_out)
+        else:
+            prepared = prepare_table(rows, settings, left_out)
+        n_sessions = write(prepared, settings, left_out, sessions)
+    for finding in left_out.findings:
+        print(finding)
+    for hint in prepared.hints:
+        print(f"prepare: {hint}", file=sys.stderr)
     print(f"{n_sessions} sessions, {len(prepared.dtypes)} features and the target {settings.target}")
 
 
-def write(prepared: Prepared, settings: Prepare, path: Path) -> int:
-    """Write the session table with its schema; returns the number of rows."""
+def write(prepared: Prepared, settings: Prepare, left_out: LeftOut, path: Path) -> int:
+    """Write the session table with its schema and what was left out; returns the number of rows."""
     rows, batches = prepared.table.count().execute(), prepared.table.to_pyarrow_batches(chunk_size=BATCH_ROWS)
     schema = Schema.of(settings, prepared.dtypes).attach(with_roles(batches.schema, prepared.roles))
+    schema = left_out.attach(schema)
     n_batches = math.ceil(rows / BATCH_ROWS)
     # disable=None: a bar on a terminal only
     progress = tqdm(batches, "write", n_batches, unit=" sessions", unit_scale=BATCH_ROWS, disable=None)

@@ -3,7 +3,7 @@
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.decision import Decision, decide
 from stages.lib.modeling.unknown_categories import UnknownCategories
@@ -27,19 +28,40 @@ BATCH_ROWS = 2**16
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
-def main(model: Path, sessions_or_clicks: Path, *, output: Path) -> None:
+def main(
+    model: Path,
+    sessions_or_clicks: Path,
+    *,
+    output: Path,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    truncated_last_line: Literal["error", "drop"] | None = None,
+    unknown_categories: Literal["error", "warn"] | None = None,
+) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
-    with open_source(sessions_or_clicks, schema, output) as (rows, engine):
-        sessions, keys = sessions_to_score(rows, schema, engine)
+    csv = {"encoding": encoding, "delimiter": delimiter, "truncated_last_line": truncated_last_line}
+    schema, left_out = schema.with_csv(csv), LeftOut()
+    with open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
+        sessions, keys = sessions_to_score(rows, schema, engine, left_out)
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
         from stages.lib.modeling.model import Model
 
-        score(sessions, keys, Model.load(model), decision, output)
+        unknown = score(sessions, keys, Model.load(model), decision, output, allow_unknown=unknown_categories == "warn")
+    for line in [*left_out.findings, *unknown.warnings()]:
+        print(f"score: {line}", file=sys.stderr)
 
 
-def score(sessions: Table, keys: list[str], model: "Model", decision: Decision, output: Path) -> None:
+def score(
+    sessions: Table,
+    keys: list[str],
+    model: "Model",
+    decision: Decision,
+    output: Path,
+    *,
+    allow_unknown: bool = False,
+) -> UnknownCategories:
     """Write keys, probability and decision of each session, in the order of the sessions.
 
     Args:
@@ -48,6 +70,13 @@ def score(sessions: Table, keys: list[str], model: "Model", decision: Decision, 
         model: gives the probabilities, before calibration.
         decision: calibration and threshold.
         output: a .csv or .parquet file.
+        allow_unknown: write scores even if nearly all categories of a column are unknown to the model.
+
+    Returns:
+        The categories that are unknown to the model.
+
+    Raises:
+        InputError: nearly all categories of a column are unknown.
     """
     n_sessions, batches = sessions.count().execute(), sessions.to_pyarrow_batches(chunk_size=BATCH_ROWS)
     key_fields = [batches.schema.field(name) for name in keys]
@@ -67,9 +96,10 @@ def score(sessions: Table, keys: list[str], model: "Model", decision: Decision, 
             columns = [*map(batch.column, keys), pa.array(probabilities), pa.array(decisions)]
             writer.write(pa.record_batch(columns, schema=schema))
             progress.update(len(batch))
+        if not allow_unknown:
+            unknown.check()
     print(f"{n_sessions} sessions, written to {output}")
-    for warning in unknown.warnings():
-        print(f"score: {warning}", file=sys.stderr)
+    return unknown
 
 
 if __name__ == "__main__":

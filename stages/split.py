@@ -1,11 +1,13 @@
 """Split the sessions into training and test set; summarize the data and check it for leakage."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from stages.lib.common.cli import run
 from stages.lib.common.files import write_json
 from stages.lib.common.params import Params
+from stages.lib.dataset.left_out import read_findings
 from stages.lib.dataset.sessions import read_sessions, write_sessions
 from stages.lib.dataset.splits import train_test_split
 from stages.lib.profiling.leakage import count_duplicates, univariate_auc
@@ -31,9 +33,9 @@ def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path
         "duplicates_across": duplicates,
         "split_strategy": settings.strategy,
     }
-    if suspects:
-        summary["suspects"] = suspects
-    write_json(data, summary)
+    findings = [asdict(finding) for finding in read_findings(rows.table.schema)]
+    optional = {"suspects": suspects, "left_out": findings}
+    write_json(data, summary | {name: content for name, content in optional.items() if content})
     print(f"{len(train_set)} rows in the training set, {len(test_set)} in the test set")
     if duplicates:
         print(f"{duplicates} test rows are duplicates of training rows, in all features and the target")

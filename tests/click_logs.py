@@ -7,13 +7,17 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 from click_oracle import COLUMNS, DEVICE, EVENTS, PAGE_TYPES, Event, Row
+from helpers import ROOT
 from ibis.expr.types import Table
 
-from stages.lib.common.params import Clicks
+from stages.lib.common.params import Clicks, Params, Prepare
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.preparation.clicks import aggregate_sessions
 from stages.lib.preparation.engine import connect_duckdb
+from stages.lib.preparation.event_rows import Removed, complete_sessions
 from stages.lib.preparation.events import normalize_events
 from stages.lib.preparation.features import ORDER, session_features
+from stages.lib.preparation.visitors import assign_visitors
 
 Log: TypeAlias = list[Event] | pa.Table
 
@@ -29,14 +33,28 @@ def click_settings(
     columns: dict[str, str | None] = OWN_NAMES,
     events: dict[str, list[str]] | None = None,
     page_types: dict[str, list[str]] | None = None,
+    **changes: Any,
 ) -> Clicks:
-    """Settings for a random log, unless other names are passed."""
+    """Settings for a random log, unless other names are passed: visitors share session ids, and rows may be equal."""
+    settings: dict[str, Any] = {
+        "session_ids": "per_visitor",
+        "session_gap": 30,
+        "missing_session": "error",
+        "duplicates": "keep",
+        "max_events_per_session": None,
+    }
     return Clicks(
         score_at_view=at_view,
         columns=columns,
         events=events or {name: [name] for name in EVENTS},
         page_types=page_types or {name: [name] for name in PAGE_TYPES},
+        **settings | changes,
     )
+
+
+def prepare_settings(clicks: Clicks) -> Prepare:
+    """The committed settings of prepare, with these of the log."""
+    return Params.load(ROOT / "params.yaml").prepare.model_copy(update={"clicks": clicks})
 
 
 def as_table(log: Log) -> pa.Table:
@@ -51,18 +69,22 @@ def with_column(log: list[Event], name: str, values: list[Any]) -> pa.Table:
 
 def events_of(log: Log) -> list[Row]:
     """The normalized events."""
-    events, _ = normalize_events(connect_duckdb().create_table("log", as_table(log)), click_settings())
-    return events.to_pyarrow().to_pylist()
+    table = connect_duckdb().create_table("log", as_table(log))
+    events = normalize_events(table, prepare_settings(click_settings()), LeftOut())
+    return events.table.to_pyarrow().to_pylist()
 
 
 def sessions_and_omitted(
-    log: Log, settings: Clicks | None = None, sql: str = "SELECT 1"
+    log: Log, settings: Clicks | None = None, sql: str = "SELECT 1", left_out: LeftOut | None = None
 ) -> tuple[Table, dict[str, list[str]]]:
     """The session table, not computed yet, and the features omitted by missing column; `sql` configures DuckDB."""
+    left_out, removed = left_out or LeftOut(), Removed()
     settings, connection = settings or click_settings(), connect_duckdb()
     connection.raw_sql(sql).fetchall()
-    events, missing = normalize_events(connection.create_table("log", as_table(log)), settings)
-    sessions, omitted = session_features(aggregate_sessions(events, settings), missing, "Kauf")
+    normalized = normalize_events(connection.create_table("log", as_table(log)), prepare_settings(settings), left_out)
+    events = complete_sessions(assign_visitors(normalized, settings, left_out)[0].cache(), settings, removed)
+    removed.report(settings, left_out)
+    sessions, omitted = session_features(aggregate_sessions(events, settings), normalized.missing, "Kauf")
     return sessions.order_by(ORDER), omitted
 
 

@@ -49,7 +49,7 @@ REES46 = RealData(
         },
         "prepare.clicks.events.add": ["cart"],
     },
-    test_rows=389,
+    test_rows=388,
     test_purchases=14,
     min_auc=0.40,
 )

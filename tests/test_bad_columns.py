@@ -75,43 +75,30 @@ COLUMNS = {
     "words declared as numbers": Case(
         "112 of 112 values are not numbers, such as 'Chrome'", SESSIONS, params={"numeric": ["browser"]}
     ),
-    "nothing but missing values": Case(
-        "column 'x': every value is missing; leave it out with prepare.drop: [x]", SESSIONS.assign(x=None)
-    ),
-    "nothing but missing values in a parquet": Case(
-        "column 'x': every value is missing", SESSIONS.assign(x=None), "a.parquet"
-    ),
-    "nothing but NaN in a parquet": Case("column 'x': every value is missing", SESSIONS.assign(x=np.nan), "a.parquet"),
-    "a constant": Case(
-        "column 'x': the same value in every row; leave it out with prepare.drop: [x]", SESSIONS.assign(x=1)
-    ),
-    "a constant text": Case("column 'x': the same value in every row", SESSIONS.assign(x="a")),
-    "a text that names the rows": Case(
-        "column 'x': 120 different texts in 120 rows; it looks like an identifier; leave it out with prepare.drop",
-        SESSIONS.assign(x=IDS),
-    ),
     "a category that names the rows": Case(
         "column 'x': 120 different texts", SESSIONS.assign(x=range(1000, 1120)), params={"categories": ["x"]}
     ),
     **{
         f"dates written as {form}": Case(
-            "column 'x': 120 different texts in 120 rows; they look like dates; write them as YYYY-MM-DD",
+            f"look like dates; set prepare.date_format, such as '{form.removesuffix(' %H:%M')}'"
+            if form != "%m/%d/%Y"
+            else "look like dates; set prepare.date_format, such as '%d/%m/%Y'",
             SESSIONS.assign(x=DAYS.dt.strftime(form)),
         )
         for form in ("%d.%m.%Y", "%m/%d/%Y", "%d-%m-%y", "%Y/%m/%d", "%d.%m.%Y %H:%M")
     },
     "dates written another way, declared": Case(
-        "column 'x' (prepare.dates): 120 of 120 values are not dates, such as '01.01.2024'; write dates as YYYY-MM-DD",
+        "column 'x': 120 of 120 values are not dates, such as '01.01.2024'; write dates in one of the forms ISO 8601",
         SESSIONS.assign(x=DAYS.dt.strftime("%d.%m.%Y")),
         params={"dates": ["x"]},
     ),
     "numbers declared as dates": Case(
-        "column 'x' (prepare.dates): 120 of 120 values are not dates, such as '20240101'; write",
-        SESSIONS.assign(x=DAYS.dt.strftime("%Y%m%d")),
+        "column 'x': 120 of 120 values are not dates, such as '45292'; write",
+        SESSIONS.assign(x=range(45292, 45412)),
         params={"dates": ["x"]},
     ),
     "typed numbers declared as dates": Case(
-        "column 'pages' (prepare.dates): int64 is not a date; write", SESSIONS, "a.parquet", {"dates": ["pages"]}
+        "column 'pages': 120 of 120 values are not dates, such as '", SESSIONS, "a.parquet", {"dates": ["pages"]}
     ),
     "a word among dates": Case(
         "column 'x': 1 of 120 values are not dates, such as 'soon'; add it to prepare.na_values, or the column to "
@@ -127,7 +114,6 @@ COLUMNS = {
         SESSIONS.assign(x=DAYS.astype(str)),
         params={"numeric": ["x"]},
     ),
-    "a date in every row": Case("column 'x': the same value in every row", SESSIONS.assign(x="2024-05-01")),
     "dates as a category that names the rows": Case(
         "120 different texts in 120 rows; it looks like an identifier",
         SESSIONS.assign(x=DAYS.astype(str)),
@@ -135,22 +121,24 @@ COLUMNS = {
     ),
     **{
         f"numbers such as {number(1234.5)}": Case(
-            "column 'x': 120 different texts in 120 rows; they look like numbers; write them with only a "
-            "decimal point, as 1234.56",
+            "look like numbers; set prepare.",
             SESSIONS.assign(x=[number(1000.25 + row) for row in range(120)]),
         )
         for number in (comma, "{:,.2f}".format, lambda value: comma(value).replace("1", "1.", 1))
     },
     "decimal commas in a declared column": Case(
-        "120 of 120 values are not numbers, such as '0,25'; they look like numbers; write them with only a ",
+        "120 of 120 values are not numbers, such as '0,25'; texts such as '0,25' look like numbers; set",
         SESSIONS.assign(x=[comma(row + 0.25) for row in range(120)]),
         params={"numeric": ["x"]},
     ),
     "a decimal comma among numbers": Case(
-        "column 'seconds': 1 of 109 values are not numbers, such as '3,14'; they look like numbers; write",
+        "column 'seconds': 1 of 109 values are not numbers, such as '3,14'; texts such as '3,14' look like numbers",
         with_value("seconds", "3,14"),
     ),
     "nothing to predict from": Case("no columns are left to predict from", "buys\n1\n0\n"),
+    "nothing but columns without information": Case(
+        "no columns are left to predict from", "a,b,id,buys\n" + "".join(f"1,,{row},{row % 2}\n" for row in range(30))
+    ),
     "everything dropped": Case(
         "no columns are left to predict from", CSV, params={"drop": ["pages", "seconds", "browser"]}
     ),

@@ -37,9 +37,38 @@ LOGS = {
     "days written another way": Case(
         "column 'time': no readable time in 60 of 60 rows", LOG.assign(time=LOG.time.dt.strftime("%d.%m.%Y"))
     ),
-    "a missing visitor in a log": Case(
-        "column 'visitor': no visitor in 1 of 60 rows", LOG.assign(visitor=LOG.visitor.where(LOG.index != 3))
+    "a missing session in a log": Case(
+        "column 'session': no session in 1 of 60 rows; set prepare.clicks.missing_session to drop",
+        LOG.assign(session=LOG.session.where(LOG.index != 3)),
     ),
+    "a missing visitor in a log without sessions": Case(
+        "column 'visitor': no visitor in 1 of 60 rows; set prepare.clicks.missing_session to drop",
+        LOG.assign(visitor=LOG.visitor.where(LOG.index != 3)),
+        params={"clicks.columns.session": None},
+    ),
+    "no name for visitors": Case(
+        "prepare.clicks.columns.visitor: no column named", LOG, params={"clicks.columns.visitor": None}
+    ),
+    "a session id that is one of a visitor's": Case(
+        "column 'session': '0' is the session of 30 visitors; if other visitors may use the same id, set "
+        "prepare.clicks.session_ids to per_visitor",
+        LOG.assign(visitor=LOG.index // 2, session=0),
+    ),
+    "a time in the far future": Case(
+        "column 'time': no readable time in 1 of 60 rows, such as '2999-01-01 00:00:00'; expected ISO 8601",
+        LOG.assign(time=TIMES.where(LOG.index != 3, "2999-01-01 00:00:00")),
+    ),
+    "a number that is no time": Case(
+        "column 'time': no readable time in 1 of 60 rows, such as '5'",
+        LOG.assign(time=[5, *range(1_577_836_801, 1_577_836_860)]),
+    ),
+    "prices written another way": Case(
+        "column 'price': 60 of 60 values are not numbers up to 1,000,000,000, such as '12,34'; set "
+        "prepare.decimal, prepare.thousands or prepare.units",
+        LOG.assign(price="12,34"),
+        params={"clicks.columns.price": "price"},
+    ),
+    "no name for views": Case("prepare.clicks.events.view: no names", LOG, params={"clicks.events.view": []}),
     "an unknown name for a column": Case(
         "prepare.clicks.columns.color: unknown name; known are time, visitor",
         LOG,
@@ -56,7 +85,14 @@ LOGS = {
         params={"clicks.page_types.home": ["h"]},
     ),
     "a log without views": Case(
-        "no session reaches page view 3 without a purchase", LOG, params={"clicks.events.view": ["sight"]}
+        "no session reaches page view 3 without a purchase",
+        LOG.assign(event="ping"),
+    ),
+    "views with another name": Case(
+        "column 'event': no row has an event of prepare.clicks.events.view, 'sight', but 'view' is in 60 rows; list it "
+        "there, or set prepare.clicks.events.view to []",
+        LOG,
+        params={"clicks.events.view": ["sight"]},
     ),
     "a log without purchases": Case("target 'Kauf': all rows are of one class, '0'", LOG),
 }

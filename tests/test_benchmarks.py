@@ -12,6 +12,7 @@ from helpers import ROOT, as_sessions, sessions_frame
 from benchmarks import (
     grid_by_points,
     grid_search_speedup,
+    prepare_by_columns,
     prepare_by_events,
     quality,
     repro,
@@ -161,6 +162,13 @@ def test_prepare_is_timed_by_events_and_engine(tmp_path: Path) -> None:
     assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
     assert results["events"].between(8_000, 12_000).all()
     prepare_by_events.draw(results, tmp_path / "a.svg")
+    assert "<svg" in (tmp_path / "a.svg").read_text()
+
+
+def test_prepare_is_timed_by_columns(tmp_path: Path) -> None:
+    results = prepare_by_columns.measure_tables([3, 40], [100])
+    assert results["columns"].tolist() == [3, 40] and (results[["seconds", "memory_mib"]] > 0).all(axis=None)
+    prepare_by_columns.draw(results, tmp_path / "a.svg")
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 

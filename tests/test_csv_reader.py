@@ -57,6 +57,10 @@ def test_empty_values_are_missing_quoted_or_not(prepared: PreparedSessions) -> N
     assert rows.table["t"].to_pylist() == ["a", "b", None, None]
 
 
+def test_lines_may_end_in_a_carriage_return(prepared: PreparedSessions) -> None:
+    assert len(prepared(GOOD.replace("\n", "\r"))) == 30
+
+
 def test_an_encoding_error_far_into_the_file_is_reported_with_its_line(prepare: PrepareTable) -> None:
     lines = [f"{i % 7},{i}.5,{'ab'[i % 2]},{int(i % 3 == 0)}\n" for i in range(5000)]
     content = b"pages,time,browser,buys\n" + "".join(lines).encode() + "3,4.5,Ö,1\n".encode("latin-1")

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -14,6 +16,8 @@ from click_logs import OWN_NAMES, as_table, random_log
 from helpers import ROOT, RunStage, WriteParams
 from ibis.expr.types import Table
 from real_data import REES46
+from tracker_logs import LOG, NO_SESSION
+from tracker_logs import PARAMS as TRACKER_PARAMS
 
 from stages.lib.common.files import scratch_folder, scratch_path
 from stages.lib.common.param_types import MIN_MEMORY
@@ -28,6 +32,8 @@ CLUSTER = (
 )
 SHOP = {"simulate.sessions": 300, "simulate.purchases": 30}
 OUTPUT = Path("prepared.parquet")
+# In a random log visitors share session ids.
+RANDOM: dict[str, Any] = {"prepare.clicks.columns": OWN_NAMES, "prepare.clicks.session_ids": "per_visitor"}
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ class PrepareClicks(Protocol):
 @pytest.fixture
 def prepare(run_stage: RunStage, write_params: WriteParams) -> PrepareClicks:
     def run(log: Path, **changes: Any) -> bytes:
-        write_params(**{"prepare.clicks.columns": OWN_NAMES} | changes)
+        write_params(**RANDOM | changes)
         ran = run_stage("prepare", log, OUTPUT)
         assert ran.code == 0, ran.err
         return OUTPUT.read_bytes()
@@ -117,7 +123,7 @@ def test_progress_is_shown_on_a_terminal_only(
     run_stage: RunStage, write_params: WriteParams, log: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    write_params(**{"prepare.clicks.columns": OWN_NAMES})
+    write_params(**RANDOM)
     ran = run_stage("prepare", log, OUTPUT)
     shown = ["partition by visitor: ", "aggregate sessions: 100%", "write: 100%"]
     assert [text in ran.err for text in shown] == [terminal] * 3
@@ -182,7 +188,7 @@ def test_another_duckdb_gives_the_same_bytes(prepare: PrepareClicks, log: Path) 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, which is not here; .ci/run installs it")
-@pytest.mark.parametrize("source", ["default", "REES46"])
+@pytest.mark.parametrize("source", ["default", "REES46", "without sessions"])
 def test_a_spark_cluster_gives_the_same_bytes(
     source: str, prepare: PrepareClicks, write_params: WriteParams, run_stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,12 +197,18 @@ def test_a_spark_cluster_gives_the_same_bytes(
         path, changes = Path(REES46.path), REES46.params
         if not path.is_file():
             pytest.skip(f"the sample is not here: no folder {path.parent} beside the checkout")
+    elif source == "without sessions":
+        path = Path("clicks.parquet")
+        # Duplicates, sessions cut by pauses, and one of too many events
+        bot = [LOG[LOG.session == "s004"].assign(page=f"b{number}") for number in range(9)]
+        pq.write_table(pa.Table.from_pandas(pd.concat([LOG, LOG, *bot]), preserve_index=False), path)
+        changes = TRACKER_PARAMS | NO_SESSION | {"prepare.clicks.max_events_per_session": 10}
     else:
         path, changes = Path("shop.parquet"), SHOP
         write_params(**SHOP)
         assert run_stage("simulate", path).code == 0
     expected = prepare(path, **changes)
     # In a process of its own, which takes its JVM with it
-    write_params(**changes, **{"runtime.engine": CLUSTER})
+    write_params(**RANDOM | changes | {"runtime.engine": CLUSTER})
     run_process("-m", "stages.prepare", str(path), "spark.parquet")
     assert Path("spark.parquet").read_bytes() == expected

@@ -99,6 +99,9 @@ def test_without_any_optional_column_the_other_features_are_still_right(log: lis
 def test_a_missing_required_column_is_an_error_that_names_it(log: list[Event], column: str) -> None:
     with pytest.raises(InputError, match=rf"no column '{column}' for prepare\.clicks\.columns\.{column};"):
         sessions_and_omitted(as_table(log).drop([column]))
+    with pytest.raises(InputError, match=rf"prepare\.clicks\.columns\.{column}: no column named"):
+        columns = {name: source for name, source in OWN_NAMES.items() if name != column}
+        sessions_and_omitted(log, click_settings(columns=columns))
     with pytest.raises(InputError, match=rf"no column 'gone' for prepare\.clicks\.columns\.{column};"):
         sessions_and_omitted(log, click_settings(columns=OWN_NAMES | {column: "gone"}))
 
@@ -108,16 +111,29 @@ def test_an_unknown_column_in_params_is_an_error_that_names_it(log: list[Event])
         sessions_and_omitted(log, click_settings(columns=OWN_NAMES | {"color": "page"}))
 
 
-@pytest.mark.parametrize("column", ["visitor", "session"])
-def test_a_row_without_a_visitor_or_session_is_an_error_that_names_the_column(log: list[Event], column: str) -> None:
-    with pytest.raises(InputError, match=f"'{column}': no {column} in 1 of {len(log)} rows"):
-        sessions_and_omitted([log[0] | {column: None}, *log[1:]])
+def test_a_row_without_a_session_is_an_error_that_names_the_column_and_the_param(log: list[Event]) -> None:
+    says = rf"'session': no session in 1 of {len(log)} rows; set prepare\.clicks\.missing_session to drop"
+    with pytest.raises(InputError, match=says):
+        sessions_and_omitted([log[0] | {"session": None}, *log[1:]])
+
+
+def test_without_names_for_views_nothing_can_be_scored(log: list[Event]) -> None:
+    settings: list[dict[str, list[str]]] = [{"purchase": ["purchase"]}, {"view": []}]
+    for events in settings:
+        with pytest.raises(InputError, match=r"prepare\.clicks\.events\.view: no names"):
+            sessions_and_omitted(log, click_settings(events=events))
+
+
+def test_page_types_may_be_none_at_all(log: list[Event], table: pa.Table) -> None:
+    counted = session_table(log, click_settings().model_copy(update={"page_types": {}}))
+    assert set(counted["sessionProduct"].to_pylist()) == {0}
+    assert counted["category"].equals(table["category"])
 
 
 # Times, prices and flags ------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["yesterday", "20191001", "", None])
+@pytest.mark.parametrize("text", ["yesterday", "20191301", "", None])
 def test_an_unreadable_time_is_an_error_that_names_its_column(log: list[Event], text: str | None) -> None:
     times = [str(event["time"]) for event in log[:-1]] + [text]
     with pytest.raises(InputError, match=f"'time': no readable time in 1 of {len(log)} rows"):

@@ -28,14 +28,16 @@ def test_keys_are_neither_numbers_nor_categories(prepared: PreparedSessions) -> 
         ([str(row + 5) for row in range(ROWS)], 5.0),
         ([f"{row + 0.5}" for row in range(ROWS)], 0.5),
         ([f"2020-01-{row % 31 + 1:02}" for row in range(ROWS)], pd.Timestamp("2020-01-01")),
-        ([f"2020-01-01 08:{row}:00" for row in range(ROWS)], pd.Timestamp("2020-01-01 08:00")),
+        ([f"2020-01-01 08:{row:02}:00" for row in range(ROWS)], pd.Timestamp("2020-01-01 08:00")),
         (
             [f"2020-01-01T08:00:{row:02}.25Z" for row in range(ROWS)],
             pd.Timestamp("2020-01-01 08:00:00.25"),
         ),
         ([f"2020-01-02T00:{row:02}:00+02:00" for row in range(ROWS)], pd.Timestamp("2020-01-01 22:00")),
+        ([str(1577836800 + row) for row in range(ROWS)], pd.Timestamp("2020-01-01")),
+        ([str((1577836800 + row) * 1000) for row in range(ROWS)], pd.Timestamp("2020-01-01")),
     ],
-    ids=["whole numbers", "numbers", "days", "times", "ISO times", "with an offset"],
+    ids=["whole numbers", "numbers", "days", "times", "ISO times", "with an offset", "seconds", "milliseconds"],
 )
 def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(
     prepared: PreparedSessions, values: list[str], first: Any
@@ -50,4 +52,4 @@ def test_a_time_in_a_csv_is_ordered_as_time_and_not_as_text(
 def test_an_unreadable_time_in_a_csv_is_refused(prepare: PrepareTable, values: list[str]) -> None:
     error = prepare(frame(at=values), **{"prepare.keys.time": "at"}).error
     assert error.startswith("prepare: sessions.csv: key 'at' (prepare.keys.time): no readable time in ")
-    assert " of 40 rows; expected numbers" in error
+    assert f" of 40 rows, such as '{min(values)}'; expected numbers" in error

@@ -11,6 +11,7 @@ from helpers import ROOT
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Params
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.preparation.engine import open_engine
 from stages.lib.preparation.prepare import Prepared, prepare_clicks
 
@@ -22,12 +23,13 @@ def log() -> list[Event]:
     return random_log(4)
 
 
-def prepare_without_price(log: list[Event], drop: list[str]) -> Prepared:
+def prepare_without_price(log: list[Event], drop: list[str], left_out: LeftOut) -> Prepared:
     settings = Params.load(ROOT / "params.yaml").prepare.model_copy(
         update={"target": "Kauf", "drop": drop, "clicks": click_settings()}
     )
     with open_engine(Path("prepared.parquet")) as engine:
-        return prepare_clicks(engine.local.create_table("log", as_table(log).drop(["price"])), settings, engine)
+        table = engine.local.create_table("log", as_table(log).drop(["price"]))
+        return prepare_clicks(table, settings, engine, left_out)
 
 
 def test_the_columns_are_those_of_the_reference(log: list[Event]) -> None:
@@ -43,9 +45,13 @@ def test_the_columns_are_those_of_the_reference(log: list[Event]) -> None:
 
 
 def test_prepare_names_the_features_that_it_leaves_out(workdir: Path, log: list[Event]) -> None:
-    prepared = prepare_without_price([event | {"screen_width": 1} for event in log], drop=["hurry"])
-    assert prepared.notes[0] == "no column for price: left out amountBasketSession, totPurchasesAmount"
-    assert prepared.notes[1].startswith("the same in every session: left out ") and "screenWidth" in prepared.notes[1]
+    left_out = LeftOut()
+    prepared = prepare_without_price([event | {"screen_width": 1} for event in log], ["hurry"], left_out)
+    events, *lines = [str(finding) for finding in left_out.findings]
+    assert events.startswith("column 'event': left out the events 'hover': ")
+    assert lines[0].startswith("left out the features that need a column for price, amountBasketSession, totPurchases")
+    assert lines[1].startswith("left out the features that are the same in every session, ")
+    assert "screenWidth" in lines[1]
     assert prepared.roles == {"session": "key", "visitor": "visitor", "time": "time", "Kauf": "target"}
     assert not {"hurry", "screenWidth", "amountBasketSession"} & {*prepared.table.columns}
     assert [*prepared.dtypes] == [name for name in prepared.table.columns if name not in prepared.roles]
@@ -53,4 +59,4 @@ def test_prepare_names_the_features_that_it_leaves_out(workdir: Path, log: list[
 
 def test_an_unknown_feature_to_drop_is_an_error_that_names_it(workdir: Path, log: list[Event]) -> None:
     with pytest.raises(InputError, match=r"no feature 'hury' \(prepare\.drop\)"):
-        prepare_without_price(log, drop=["hury"])
+        prepare_without_price(log, ["hury"], LeftOut())

@@ -1,13 +1,15 @@
 """The same rows may come in many kinds of files, or in a folder of files: all are read as the same table."""
 
+import bz2
 import csv
 import gzip
 import io
-from collections.abc import Callable
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import PreparedSessions, PrepareTable, RunStage, WriteParams
@@ -34,8 +36,26 @@ def as_parquet() -> bytes:
     return file.getvalue()
 
 
+def as_zip(*names: str) -> bytes:
+    """An archive in which each of these has the whole table."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, PLAIN)
+    return file.getvalue()
+
+
+def as_zst(content: bytes) -> bytes:
+    return pa.compress(content, "zstd", asbytes=True)
+
+
 PLAIN = as_csv().encode()
-FILES: dict[str, tuple[str, bytes, dict[str, str]]] = {
+NAMES = [*ROWS[0]]
+ROWS_ONLY = as_csv().split("\n", 1)[1].encode()
+ONE_CRLF = as_csv().replace("\n", "\r\n", 1)
+COMMENTS = "# an export, of the shop\n#\n\n"
+MARK = b"\xef\xbb\xbf"
+FILES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "commas": ("a.csv", PLAIN, {}),
     "semicolons": ("a.csv", as_csv(";").encode(), {}),
     "tabs": ("a.csv", as_csv("\t").encode(), {}),
@@ -50,6 +70,36 @@ FILES: dict[str, tuple[str, bytes, dict[str, str]]] = {
     "latin-1": ("a.csv", as_csv().encode("latin-1"), {"encoding": "latin-1"}),
     "utf-16": ("a.csv", as_csv().encode("utf-16"), {"encoding": "utf-16"}),
     "utf-16, CRLF": ("a.csv", as_csv(line_end="\r\n").encode("utf-16"), {"encoding": "utf-16"}),
+    "utf-16, big-endian": ("a.csv", ("\ufeff" + as_csv()).encode("utf-16-be"), {"encoding": "utf-16"}),
+    "utf-16 in a gzip": ("a.csv.gz", gzip.compress(as_csv().encode("utf-16")), {"encoding": "utf-16"}),
+    "utf-16 without its mark": ("a.csv", as_csv().encode("utf-16-le"), {"encoding": "utf-16-le"}),
+    "cp1252": ("a.csv", as_csv().encode("cp1252"), {"encoding": "cp1252"}),
+    "cp850": ("a.csv", as_csv().encode("cp850"), {"encoding": "cp850"}),
+    "CRLF, then LF": ("a.csv", ONE_CRLF.encode(), {}),
+    "LF, then CRLF": ("a.csv", PLAIN.removesuffix(b"\n") + b"\r\n", {}),
+    "mixed line ends in a gzip": ("a.csv.gz", gzip.compress(ONE_CRLF.encode()), {}),
+    "mixed line ends in utf-16": ("a.csv", ONE_CRLF.encode("utf-16"), {"encoding": "utf-16"}),
+    "another ending": ("a.txt", PLAIN, {}),
+    "another ending for tabs": ("a.tsv", as_csv("\t").encode(), {}),
+    "an ending in capitals": ("A.CSV", PLAIN, {}),
+    "endings in capitals": ("A.TSV.GZ", gzip.compress(as_csv("\t").encode()), {}),
+    "a parquet with its ending in capitals": ("A.PARQUET", as_parquet(), {}),
+    "bzip2": ("a.csv.bz2", bz2.compress(PLAIN), {}),
+    "zstd": ("a.csv.zst", as_zst(PLAIN), {}),
+    "zstd, mixed line ends": ("a.csv.zst", as_zst(ONE_CRLF.encode()), {}),
+    "two gzips in one": ("a.csv.gz", gzip.compress(PLAIN[:40]) + gzip.compress(PLAIN[40:]), {}),
+    "two zstds in one": ("a.csv.zst", as_zst(PLAIN[:40]) + as_zst(PLAIN[40:]), {}),
+    "zip": ("a.zip", as_zip("inner.csv"), {}),
+    "zip from a Mac": ("a.csv.zip", as_zip("inner.csv", "__MACOSX/._inner.csv"), {}),
+    "no header": ("a.csv", ROWS_ONLY, {"names": NAMES}),
+    "no header, but a mark": ("a.csv", MARK + ROWS_ONLY, {"names": NAMES}),
+    "names, but a header too": ("a.csv", PLAIN, {"names": NAMES}),
+    "lines before the header": ("a.csv", b'shop: "a\n\n' + PLAIN, {"skip_rows": 2}),
+    "lines before rows without a header": ("a.csv", b"a,b\n" + ROWS_ONLY, {"skip_rows": 1, "names": NAMES}),
+    "comments before the header": ("a.csv", COMMENTS.encode() + PLAIN, {}),
+    "comments after a mark": ("a.csv", MARK + COMMENTS.encode() + PLAIN, {}),
+    "Excel's line that names the delimiter": ("a.csv", b"sep=^\n" + as_csv("^").encode(), {}),
+    "Excel's line, in quotes and with CRLF": ("a.csv", b'"sep=;"\r\n' + as_csv(";", "\r\n").encode(), {}),
     "gzip": ("a.csv.gz", gzip.compress(PLAIN), {}),
     "gzip, semicolons": ("a.csv.gz", gzip.compress(as_csv(";").encode()), {}),
     "parquet": ("a.parquet", as_parquet(), {}),
@@ -66,9 +116,9 @@ FILES: dict[str, tuple[str, bytes, dict[str, str]]] = {
 
 @pytest.mark.parametrize(("name", "content", "settings"), FILES.values(), ids=FILES)
 def test_every_kind_of_file_gives_the_same_table(
-    prepared: PreparedSessions, name: str, content: bytes, settings: dict[str, str]
+    prepared: PreparedSessions, name: str, content: bytes, settings: dict[str, Any]
 ) -> None:
-    csv_settings = {f"prepare.csv.{key}": value for key, value in settings.items()}
+    csv_settings: dict[str, Any] = {f"prepare.csv.{key}": value for key, value in settings.items()}
     sessions = prepared(content, name, **csv_settings, **{"prepare.numeric": ["price"]})
     expected: list[dict[str, Any]] = [
         row | {"price": float(row["price"]) if row["price"] else None, "buys": int(row["buys"])} for row in ROWS
@@ -90,40 +140,6 @@ def test_the_source_is_not_changed(prepare: PrepareTable) -> None:
     assert Path("sessions.csv").read_text() == GOOD
 
 
-def write_files(folder: str, *names: str, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows) -> Path:
-    """A folder of parquet files that have ROWS between them; all but the first are changed."""
-    for number, name in enumerate(names):
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = pd.DataFrame(ROWS[number :: len(names)])
-        (change(rows) if number else rows).to_parquet(path)
-    return Path(folder)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("part-0.parquet", "part-1.parquet"),
-        ("day=1/part.parquet", "day=2/part.parquet"),
-        ("a.parquet", "a[1]*'.parquet"),
-    ],
-    ids=["side by side", "by day", "odd names"],
-)
-def test_a_folder_of_parquet_files_is_one_table(
-    run_stage: RunStage, write_params: WriteParams, names: tuple[str, ...]
-) -> None:
-    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.numeric": ["price"]})
-    folder = write_files("clicks.parquet", *names)
-    # What Spark writes beside its files is not read.
-    for mark in ("_SUCCESS", ".part-0.parquet.crc", "_temporary/0/part.parquet", ".hidden.parquet"):
-        (folder / mark).parent.mkdir(parents=True, exist_ok=True)
-        (folder / mark).write_bytes(b"no parquet")
-    assert run_stage("prepare", folder, "prepared.parquet").code == 0
-    table = pq.read_table("prepared.parquet")
-    assert table["note"].to_pylist() == [row["note"] for row in ROWS[::2] + ROWS[1::2]]
-    assert "day" not in table.column_names
-
-
 def test_rows_of_many_row_groups_keep_their_order(run_stage: RunStage, write_params: WriteParams) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
     names = [f"n{number % 7}" for number in range(400)]
@@ -134,24 +150,20 @@ def test_rows_of_many_row_groups_keep_their_order(run_stage: RunStage, write_par
         assert pq.read_table("prepared.parquet")["number"].to_pylist() == [*range(400)]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda rows: rows.drop(columns="price"), lambda rows: rows.assign(price=1.5)],
-    ids=["a missing column", "another type"],
-)
-def test_files_that_differ_in_a_column_are_refused_in_one_line(
-    run_stage: RunStage, write_params: WriteParams, change: Callable[[pd.DataFrame], pd.DataFrame]
-) -> None:
-    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
-    folder = write_files("clicks.parquet", "part-0.parquet", "part-1.parquet", change=change)
-    error = run_stage("prepare", folder, "prepared.parquet").error
-    assert error == f"prepare: {folder}/part-1.parquet: columns or types differ from those of part-0.parquet: 'price'"
+def test_a_newline_in_a_quoted_name_is_read_as_a_space(prepared: PreparedSessions, prepare: PrepareTable) -> None:
+    content = 'pages,"time\non page",buys\n' + "".join(f"{i % 7},{i}.5,{int(i % 3 == 0)}\n" for i in range(30))
+    assert prepared(content).names("feature") == ["pages", "time on page"]
+    assert "it has pages, time on page, buys" in prepare(content, **{"prepare.target": "sold"}).error
 
 
-def test_a_broken_file_in_a_folder_is_named(run_stage: RunStage, write_params: WriteParams) -> None:
-    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})
-    folder = write_files("clicks.parquet", "part-0.parquet")
-    (folder / "part-1.parquet").write_bytes(b"PAR1 cut off")
-    assert (
-        "clicks.parquet/part-1.parquet: not a complete parquet file" in run_stage("prepare", folder, "p.parquet").error
-    )
+def test_comments_before_the_header_are_reported(prepare: PrepareTable) -> None:
+    ran = prepare(COMMENTS + GOOD)
+    report = "lines before the header, which start with #, were skipped: 3, such as '# an export, of the shop'"
+    assert report in ran.out
+    skip: dict[str, Any] = {"prepare.csv.skip_rows": 3}
+    ran = prepare(COMMENTS + GOOD, **skip)
+    assert ran.code == 0 and "lines before" not in ran.out
+
+
+def test_a_header_may_start_with_the_sign_of_comments(prepared: PreparedSessions) -> None:
+    assert prepared("#" + GOOD).names("feature") == ["#pages", "time", "browser"]

@@ -115,6 +115,20 @@ def test_the_page_describes_the_data(page: str) -> None:
     assert "0123456789abcdef" in text(page)
 
 
+def test_the_page_says_what_was_left_out_of_the_data(folder: Path, write_report: Write) -> None:
+    assert "What was left out" not in write_report()[0]
+    finding = {
+        "what": "events of other names",
+        "count": 1200,
+        "example": "<b>swipe</b>",
+        "hint": "prepare.clicks.events",
+    }
+    write_json(folder / "data.json", DATA | {"left_out": [finding]})
+    page = write_report()[0]
+    assert "events of other names: 1,200, such as <b>swipe</b> (prepare.clicks.events)" in html.unescape(text(page))
+    assert "&lt;b&gt;swipe" in page
+
+
 def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_class(page: str) -> None:
     rows = re.findall(r"<tr><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
     assert [row.replace("&#39;", "'") for row in rows] == [LABELS[name] for name in MODELS]

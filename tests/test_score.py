@@ -169,7 +169,7 @@ def test_columns_that_are_missing_or_have_other_values_are_refused_in_one_line(t
     not_numbers = "column 'pages': 1 of 20 values are not numbers, such as 'many'"
     assert error_of(tables, frame.assign(pages=a_text)) == not_numbers
     assert error_of(tables, frame.assign(seconds=infinite), parquet).endswith("values are not numbers, such as 'inf'")
-    not_dates = "column 'born': 1 of 20 values are not dates (YYYY-MM-DD), such as 'soon'"
+    not_dates = "column 'born': 1 of 20 values are not dates (1990 to 2100), such as 'soon'"
     assert error_of(tables, frame.assign(born=a_word)) == not_dates
     assert "the model was trained on numbers" in error_of(tables, frame.assign(pages=pd.Timestamp(0)), parquet)
     assert error_of(tables, frame[:0]) == "no rows, only a header"
@@ -177,11 +177,42 @@ def test_columns_that_are_missing_or_have_other_values_are_refused_in_one_line(t
 
 
 def test_many_values_of_an_unknown_category_are_reported(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scores(tables, new_sessions(50).assign(browser="Netscape"))
-    warning = "score: column 'browser': 50 of 50 values are unknown to the model; it was trained on Chrome, Firefox"
+    rows = new_sessions(50)
+    scores(tables, rows.assign(browser=rows.browser.where(rows.index % 5 > 0, "Netscape")))
+    warning = (
+        "score: column 'browser': 10 of 50 values are unknown to the model, such as Netscape; it was trained on "
+        "Chrome, Firefox"
+    )
     assert capsys.readouterr().err.startswith(warning)
     scores(tables, new_sessions(50))
     assert capsys.readouterr().err == ""
+
+
+def test_a_column_of_unknown_categories_is_refused_unless_told_otherwise(
+    tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = new_sessions(50).assign(browser="Netscape")
+    error = error_of(tables, rows)
+    assert error.startswith("column 'browser': 50 of 50 values are unknown to the model, such as Netscape; it was")
+    assert error.endswith("; if they are right, score them with --unknown-categories warn")
+    output = tables / "allowed.csv"
+    score.main(tables / MODEL, tables / "new.csv", output=output, unknown_categories="warn")
+    assert len(pd.read_csv(output)) == 50
+    assert "50 of 50 values are unknown to the model" in capsys.readouterr().err
+    # A few sessions may well be of a new browser.
+    assert len(scores(tables, rows[:5])) == 5
+
+
+def test_new_rows_may_be_written_in_another_way_than_those_of_the_training(tables: Path) -> None:
+    frame = new_sessions(30, seed=8)
+    expected = scores(tables, frame)
+    text = frame.to_csv(sep=";", index=False) + "1;2"
+    (tables / "new.csv").write_bytes(text.encode("utf-16"))
+    options: dict[str, Any] = {"encoding": "utf-16", "delimiter": ";", "truncated_last_line": "drop"}
+    score.main(tables / MODEL, tables / "new.csv", output=tables / "scores.parquet", **options)
+    np.testing.assert_array_equal(pd.read_parquet(tables / "scores.parquet").probability, expected)
+    with pytest.raises(InputError, match=r"^--encoding: expected the name of an encoding, .* got 'ansi'$"):
+        score.main(tables / MODEL, tables / "new.csv", output=tables / "never.csv", encoding="ansi")
 
 
 # The command line -------------------------------------------------
@@ -198,6 +229,9 @@ def test_other_folders_than_a_model_s_and_other_endings_are_refused(tables: Path
 def test_the_command_names_its_arguments() -> None:
     command = [sys.executable, "-m", "stages.score", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--unknown-categories {error,warn}" in done.stdout
+
+    assert "--encoding ENCODING" in done.stdout and "--truncated-last-line {error,drop}" in done.stdout
     assert "-o OUTPUT, --output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from stages.lib.common.errors import InputError
 
@@ -13,17 +14,25 @@ from stages.lib.common.errors import InputError
 def run(main: Callable[..., None]) -> None:
     """Call `main` with a path from the command line for each of its parameters, and exit.
 
-    A keyword-only parameter becomes a required option: `output` is `--output PATH` or `-o PATH`. An InputError ends the
-    process with exit code 1 and one line, `STAGE: message`; an interrupt ends it with 130.
+    A keyword-only parameter becomes an option. Without a default it is a required path: `output` is `--output PATH` or
+    `-o PATH`. With a default it is optional: a flag if that is False, one of the values of a Literal, or else a text.
+    An InputError ends the process with exit code 1 and `STAGE: message`, one line unless there are several problems; an
+    interrupt ends it with 130.
     """
     module = sys.modules[main.__module__]
     name = Path(inspect.getfile(main)).stem
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)
     for argument in inspect.signature(main).parameters.values():
-        if argument.kind is argument.KEYWORD_ONLY:
-            parser.add_argument(f"-{argument.name[0]}", f"--{argument.name}", type=Path, required=True)
-        else:
+        option = f"--{argument.name.replace('_', '-')}"
+        if argument.kind is not argument.KEYWORD_ONLY:
             parser.add_argument(argument.name, type=Path)
+        elif argument.default is argument.empty:
+            parser.add_argument(f"-{argument.name[0]}", option, type=Path, required=True)
+        elif argument.default is False:
+            parser.add_argument(option, action="store_true")
+        else:
+            choices = [choice for part in get_args(argument.annotation) for choice in get_args(part)]
+            parser.add_argument(option, choices=choices or None)
     arguments = parser.parse_args()
     # DVC and schedulers stop a stage with SIGTERM: unwinding as for Ctrl-C removes half-written files.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """A mistake in the data or the parameters that the user can fix; its text is one line."""
+    """A mistake in the data or the parameters that the user can fix.
+
+    Its text is one line; that of several problems of a table is one for each, and the params that settle them.
+    """
 
 
 @contextmanager

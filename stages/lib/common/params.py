@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stages.lib.common.errors import InputError
 from stages.lib.common.param_types import (
     Bins,
+    ColumnName,
     Count,
     CountOrZero,
+    DateFormat,
     Day,
     Delimiter,
     EngineUrl,
@@ -21,6 +23,9 @@ from stages.lib.common.param_types import (
     NotNegative,
     Positive,
     Seed,
+    TextEncoding,
+    Thousands,
+    Unit,
 )
 from stages.lib.common.params_file import describe, most_telling, read_params_file
 
@@ -55,12 +60,19 @@ class Simulate(Section):
 
 class Csv(Section):
     delimiter: Delimiter
-    encoding: Literal["utf-8", "utf-16", "latin-1"]
+    encoding: TextEncoding
+    names: Annotated[list[ColumnName], Field(min_length=1)] | None
+    skip_rows: CountOrZero
     truncated_last_line: Literal["error", "drop"]
 
 
 class Clicks(Section):
     score_at_view: Count
+    session_ids: Literal["global", "per_visitor"]
+    session_gap: Positive
+    missing_session: Literal["error", "drop"]
+    duplicates: Literal["drop", "keep"]
+    max_events_per_session: Count | None
     columns: dict[str, str | None]
     events: dict[str, list[str]]
     page_types: dict[str, list[str]]
@@ -74,6 +86,7 @@ class Keys(Section):
 
 class Prepare(Section):
     source: str
+    strict: bool
     source_type: Literal["clicks", "sessions"]
     target: str
     positive_class: str | int | float | bool | None
@@ -81,10 +94,20 @@ class Prepare(Section):
     categories: list[str]
     numeric: list[str]
     dates: list[str]
+    date_format: DateFormat
+    decimal: Literal[".", ","]
+    thousands: Thousands
+    units: list[Unit]
     na_values: list[str]
     keys: Keys
     csv: Csv
     clicks: Clicks
+
+    @model_validator(mode="after")
+    def _separators_differ(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError("thousands must be another character than decimal")
+        return self
 
 
 class Split(Section):

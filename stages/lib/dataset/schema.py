@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Literal, Self
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_json
 from stages.lib.common.params import Clicks, Csv, Keys, Prepare, Section
+from stages.lib.common.params_file import describe
 
 Dtype = Literal["number", "date", "category"]
 
@@ -22,6 +24,10 @@ class Schema(Section):
 
     source_type: Literal["clicks", "sessions"]
     na_values: list[str]
+    date_format: str | None
+    decimal: str
+    thousands: str | None
+    units: list[str]
     dates: list[str]
     keys: Keys
     csv: Csv
@@ -44,6 +50,20 @@ class Schema(Section):
         if METADATA not in (schema.metadata or {}):
             raise InputError("the sessions do not say how they were prepared: run the prepare stage again")
         return cls.model_validate_json(schema.metadata[METADATA])
+
+    def with_csv(self, changes: dict[str, str | None]) -> Self:
+        """This schema for rows in a csv that is written in another way, but for changes that are None.
+
+        Raises:
+            InputError: a change is no possible value.
+        """
+        try:
+            csv = self.csv.model_validate(
+                self.csv.model_dump() | {name: value for name, value in changes.items() if value is not None}
+            )
+        except ValidationError as error:
+            raise InputError(f"--{describe(error.errors()[0]).replace('_', '-', 1)}") from None
+        return self.model_copy(update={"csv": csv})
 
     def save(self, path: Path) -> None:
         write_json(path, self.model_dump())

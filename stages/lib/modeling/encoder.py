@@ -155,7 +155,8 @@ def _mean_and_variance(features: Frame, encoder: Encoder) -> tuple[np.ndarray, n
     moments, rows = [], []
     for chunk in iter_chunks(features):
         ordinals = encoder.ordinals(chunk)
-        blocks = [block.compute(ordinals[:, block.source]) for block in encoder.blocks]
+        # A block at a time: all of them, as float64, take twice the memory of the inputs.
+        blocks = (block.compute(ordinals[:, block.source]) for block in encoder.blocks)
         moments.append(np.hstack([(block.mean(axis=0), block.var(axis=0)) for block in blocks]))
         rows.append(len(chunk))
     weights = (np.array(rows) / sum(rows))[:, np.newaxis]

@@ -38,14 +38,17 @@ def permutation_importance(
     Returns:
         For each column, by name, the AUC of the rows as they are less that of the shuffled ones.
     """
-    columns = list(dict.fromkeys(input_columns))
+    positions: dict[str, list[int]] = {}
+    for position, column in enumerate(input_columns):
+        positions.setdefault(column, []).append(position)
+    columns = [*positions]
     shuffled_aucs: list[float] = []
     for start in range(0, len(columns), COLUMNS_PER_CALL):
         batch = columns[start : start + COLUMNS_PER_CALL]
         shuffled = np.repeat(inputs[np.newaxis], len(batch), axis=0)
         for copy, column in zip(shuffled, batch, strict=True):
-            idx = [i for i, name in enumerate(input_columns) if name == column]
-            copy[:, idx] = inputs[rng.permutation(len(inputs))][:, idx]
+            idx = positions[column]
+            copy[:, idx] = inputs[rng.permutation(len(inputs))[:, np.newaxis], idx]
         probabilities = predict(shuffled.reshape(-1, inputs.shape[1])).reshape(len(batch), -1)
         shuffled_aucs += [roc_auc_score(targets, row) for row in probabilities]
     return roc_auc_score(targets, predict(inputs)) - pd.Series(shuffled_aucs, index=columns)

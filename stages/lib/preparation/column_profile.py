@@ -1,51 +1,116 @@
 """Counts over columns, from which their types are inferred."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 from ibis import _
-from ibis.expr.types import Column, Table, Value
+from ibis.expr.types import Column, StructValue, Table, Value
 
-from stages.lib.preparation.timestamps import parse_timestamp
+from stages.lib.common.params import Prepare
+from stages.lib.preparation.macros import Macro
+from stages.lib.preparation.nulls import null_if_missing
+from stages.lib.preparation.numbers import FLAGS, parse_number
+from stages.lib.preparation.timestamps import is_datetime, parse_timestamp
+from stages.lib.preparation.values import can_be
 
 MAX_EXACT = 2**53  # from here on float64 does not hold every integer
+COLUMNS_PER_QUERY = 32  # a query over more takes longer and more memory than several queries
+UUID = r"^\{?[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}\}?$"
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """Counts of values in one column; those of numbers and dates are 0 where the type can't hold any."""
+    """Counts of values in one column; those of numbers, dates and uuids are 0 where the type can't hold any.
+
+    Attributes:
+        integers: of the whole numbers, those that float64 holds exactly.
+        whole: numbers without a fraction.
+        low: the smallest number.
+        high: the largest number.
+        flags: of the numbers, the texts true and false.
+        with_digits: texts that have a digit, but are neither numbers nor dates.
+        not_a_number: an example.
+        not_a_date: an example.
+    """
 
     rows: int
     missing: int
     distinct: int
     numbers: int = 0
     integers: int = 0
+    whole: int = 0
     infinite: int = 0
+    low: float | None = None
+    high: float | None = None
     dates: int = 0
-    not_a_number: str | None = None  # an example
+    uuids: int = 0
+    flags: int = 0
+    with_digits: int = 0
+    not_a_number: str | None = None
     not_a_date: str | None = None
 
     @property
     def present(self) -> int:
         return self.rows - self.missing
 
+    @property
+    def is_empty(self) -> bool:
+        return self.present == 0
 
-def profile_columns(table: Table, names: list[str]) -> dict[str, ColumnProfile]:
-    """The profile of each of the columns, all computed in one pass over the table."""
-    aggregates = {name: _aggregates(table[name]) for name in names}
-    # Numbered, since any name may be the name of a column.
-    numbered = {
-        f"{statistic} {number}": value
-        for number, column in enumerate(aggregates.values())
-        for statistic, value in column.items()
-    }
-    values = table.aggregate(rows=_.count(), **numbered).to_pyarrow().to_pylist()[0]
-    return {
-        name: ColumnProfile(
-            rows=values["rows"], **{statistic: values[f"{statistic} {number}"] for statistic in aggregates[name]}
+    @property
+    def is_constant(self) -> bool:
+        return self.distinct == 1 and self.missing == 0
+
+
+def profile_columns(table: Table, names: list[str], settings: Prepare) -> dict[str, ColumnProfile]:
+    """The profile of each of the columns.
+
+    Args:
+        table: the rows as they were read.
+        names: of the columns.
+        settings: the texts that mean a missing value, how texts are written, and the columns declared as dates.
+    """
+    n_rows = table.count().execute()
+    normalize = Macro(lambda column: _normalize(column, settings.na_values))
+    number = Macro(lambda column: parse_number(column, settings))
+    # A number is a moment only in a column that is declared so.
+    date, declared_date = (
+        Macro(lambda column, numbers=numbers: parse_timestamp(column, settings.date_format, numbers=numbers))
+        for numbers in (False, True)
+    )
+    of_any, of_number, of_text, of_date = (
+        Macro(statistics, aggregates=True)
+        for statistics in (_any_statistics, _number_statistics, _text_statistics, _date_statistics)
+    )
+
+    def basic(column: Column) -> tuple[Macro, list[Column]]:
+        value, type_ = normalize(column), column.type()
+        is_number = can_be(column, "number") and not type_.is_boolean()
+        return (of_number, [value, number(value)]) if is_number else (of_any, [value])
+
+    def other(column: Column) -> tuple[Macro, list[Column]]:
+        value = normalize(column)
+        moment = (declared_date if column.get_name() in settings.dates else date)(value)
+        if column.type().is_string():
+            return of_text, [value, number(value), moment]
+        return of_date, [value, moment]
+
+    statistics: dict[str, dict[str, Any]] = _aggregate(table, names, basic)
+    # Whatever else a text may be is of no interest in a column that has only numbers.
+    texts = [
+        name
+        for name in names
+        if is_datetime(table[name])
+        or (name in settings.dates and can_be(table[name], "date"))
+        or (
+            table[name].type().is_string()
+            and statistics[name]["numbers"] - statistics[name]["flags"] < n_rows - statistics[name]["missing"]
         )
-        for number, name in enumerate(names)
-    }
+    ]
+    more = _aggregate(table, texts, other)
+    return {name: ColumnProfile(rows=n_rows, **statistics[name], **more.get(name, {})) for name in names}
 
 
 def constant_columns(table: Table, names: list[str]) -> list[str]:
@@ -63,29 +128,73 @@ def constant_columns(table: Table, names: list[str]) -> list[str]:
     ]
 
 
-def _aggregates(column: Column) -> dict[str, Value]:
-    aggregates = {"missing": _count(column.isnull()), "distinct": column.nunique()}
-    if column.type().is_numeric():
-        aggregates |= _number_aggregates(_without_nan(column.cast("float64")))
-    if column.type().is_string():
-        number, date = _without_nan(column.try_cast("float64")), parse_timestamp(column)
-        aggregates |= _number_aggregates(number)
-        aggregates["dates"] = _count(date.notnull())
-        aggregates["not_a_number"] = column.min(where=column.notnull() & number.isnull())
-        aggregates["not_a_date"] = column.min(where=column.notnull() & date.isnull())
-    return aggregates
+def in_groups(names: list[str]) -> Iterator[list[str]]:
+    """The names, COLUMNS_PER_QUERY at a time."""
+    return (names[start : start + COLUMNS_PER_QUERY] for start in range(0, len(names), COLUMNS_PER_QUERY))
 
 
-def _number_aggregates(number: Column) -> dict[str, Value]:
-    return {
-        "numbers": _count(number.notnull()),
-        "integers": _count((number % 1 == 0) & (number.abs() < MAX_EXACT)),
-        "infinite": _count(number.isinf()),
-    }
+def _aggregate(
+    table: Table, names: list[str], statistics_of: Callable[[Column], tuple[Macro, list[Column]]]
+) -> dict[str, dict[str, Any]]:
+    """For each column its statistics, by a macro and what it is called with."""
+    found: dict[str, dict[str, Any]] = {}
+    for group in in_groups(names):
+        # Numbered, since any name may be the name of a column.
+        calls: list[tuple[Macro, dict[str, Column]]] = []
+        for name in group:
+            macro, columns = statistics_of(table[name])
+            calls.append((macro, {f"{position} of {len(calls)}": column for position, column in enumerate(columns)}))
+        # In a query inside the other one, the columns are computed once, and not in each of the statistics.
+        inner = table.select(**{key: column for _, columns in calls for key, column in columns.items()})
+        values = inner.aggregate(
+            **{str(number): macro(*(inner[key] for key in columns)) for number, (macro, columns) in enumerate(calls)}
+        )
+        found |= zip(group, values.to_pyarrow().to_pylist()[0].values(), strict=True)
+    return found
 
 
-def _without_nan(number: Column) -> Column:
-    return number.isnan().ifelse(ibis.null("float64"), number)
+def _normalize(column: Column, na_values: list[str]) -> Column:
+    return column.cast("string") if column.type().is_uuid() else null_if_missing(column, na_values)
+
+
+def _any_statistics(value: Column) -> StructValue:
+    return ibis.struct({"missing": _count(value.isnull()), "distinct": value.nunique()})
+
+
+def _number_statistics(value: Column, number: Column) -> StructValue:
+    is_whole = number % 1 == 0
+    return ibis.struct(
+        {
+            "missing": _count(value.isnull()),
+            "distinct": value.nunique(),
+            "numbers": _count(number.notnull()),
+            "whole": _count(is_whole),
+            "integers": _count(is_whole & (number.abs() < MAX_EXACT)),
+            "infinite": _count(number.isinf()),
+            "low": number.min(),
+            "high": number.max(),
+            # Only texts are both numbers and flags.
+            **({"flags": _count(value.cases(*FLAGS.items()).notnull())} if value.type().is_string() else {}),
+        }
+    )
+
+
+def _text_statistics(text: Column, number: Column, date: Column) -> StructValue:
+    return ibis.struct(
+        {
+            "dates": _count(date.notnull()),
+            "not_a_number": text.min(where=number.isnull()),
+            "not_a_date": text.min(where=date.isnull()),
+            "uuids": _count(text.re_search(UUID)),
+            "with_digits": _count(number.isnull() & date.isnull() & text.re_search(r"\d")),
+        }
+    )
+
+
+def _date_statistics(value: Column, date: Column) -> StructValue:
+    return ibis.struct(
+        {"dates": _count(date.notnull()), "not_a_date": value.cast("string").min(where=value.notnull() & date.isnull())}
+    )
 
 
 def _count(condition: Column) -> Value:

@@ -1,128 +1,124 @@
-"""A csv file, perhaps compressed, as an Ibis table of texts on DuckDB; and what to say about a broken one."""
+"""Csv files, perhaps compressed, as an Ibis table of texts on DuckDB; and what to say about a broken one."""
 
-import codecs
-import contextlib
-import csv
-import gzip
-import zlib
+from glob import escape  # for DuckDB, a path is a pattern
 from pathlib import Path
-from typing import TextIO
 
 import duckdb
 import ibis
 from ibis.expr.types import Table
 
-from stages.lib.common.errors import InputError, file_errors, first_line
+from stages.lib.common.errors import InputError, first_line
 from stages.lib.common.params import Csv
+from stages.lib.dataset.left_out import LeftOut
+from stages.lib.preparation.csv_text import (
+    ENCODING_HINT,
+    Header,
+    csv_form,
+    is_utf8,
+    read_header,
+    write_plain,
+)
 from stages.lib.preparation.engine import duckdb_message
+from stages.lib.preparation.files import compression
+from stages.lib.preparation.parts import UsedColumns, common_columns
 
-DELIMITERS = ",;\t|"  # that are detected
-ENCODING_HINT = "; if the file has another encoding, set prepare.csv.encoding"
+TABLE = "source"
+Reject = tuple[int, str, str, bool]  # line, type of error, message, and whether it is the last line
+MIXED_LINE_ENDS = "state machine"  # in DuckDB's message, which does not mention them
 
 
-def read_csv(connection: ibis.BaseBackend, path: Path, settings: Csv) -> Table:
-    """Read a csv file into a table of texts; empty values, quoted or not, are null.
+def read_csv(
+    connection: ibis.BaseBackend, paths: list[Path], settings: Csv, used: UsedColumns, left_out: LeftOut, folder: Path
+) -> Table:
+    """Read csv files into a table of texts; empty values, quoted or not, are null.
 
     Args:
-        connection: to DuckDB, which keeps the rows in a table.
-        path: a file whose first line has the columns' names; one that ends in .gz is decompressed.
-        settings: delimiter, encoding and what to do about a truncated last line.
+        connection: to DuckDB, which keeps the rows in a table: they are parsed once, not for each query.
+        paths: the files, in the order of the rows; the columns are those of the first.
+        settings: delimiter, encoding, header and what to do about a truncated last line.
+        used: the columns that all files must have.
+        left_out: gets truncated lines, lines before a header, and columns that only some files have.
+        folder: for copies of files that DuckDB can't read as they are.
 
     Raises:
-        InputError: the file can't be decoded or decompressed, a line does not fit the header, or two columns have the
-            same name.
+        InputError: a file can't be decoded or decompressed, a line does not fit the header, two columns have the same
+            name, or a file lacks a column that is used.
     """
-    delimiter, names = _read_header(path, settings)
+    headers = {path: read_header(path, settings, left_out) for path in paths}
+    names = common_columns({path: header.names for path, header in headers.items()}, used, left_out)
+    columns = ", ".join(f"{_quoted(name)} VARCHAR" for name in names)
+    connection.raw_sql(f"CREATE TABLE {TABLE} ({columns})")
+    for path, header in headers.items():
+        _insert(connection, path, header, names, settings, left_out, folder / "plain.csv")
+    return connection.table(TABLE)
+
+
+def _insert(
+    connection: ibis.BaseBackend,
+    path: Path,
+    header: Header,
+    names: list[str],
+    settings: Csv,
+    left_out: LeftOut,
+    copy: Path,
+) -> None:
+    is_readable = is_utf8(settings) and compression(path) in ("", ".gz")
     try:
-        rows = connection.read_csv(
-            path, columns=dict.fromkeys(names, "VARCHAR"), delim=delimiter, encoding=settings.encoding,
-            header=True, quote='"', escape='"', auto_detect=False, ignore_errors=True, store_rejects=True,
-            hive_partitioning=False,
-        )  # fmt: skip
-        # A table is parsed once, a view would be for each query.
-        connection.raw_sql(f'CREATE TABLE source AS FROM "{rows.get_name()}"')
-        table = connection.table("source")
-        rejects = connection.con.execute(
-            "SELECT line, error_type, error_message FROM reject_errors ORDER BY line"
-        ).fetchall()
+        if not is_readable:
+            write_plain(path, settings, copy)
+        try:
+            rejects = _insert_plain(connection, path if is_readable else copy, header, names)
+        except duckdb.Error as error:
+            if MIXED_LINE_ENDS not in str(error):
+                raise
+            write_plain(path, settings, copy, unify_line_ends=True)
+            rejects = _insert_plain(connection, copy, header, names)
     except duckdb.OutOfMemoryException as error:
         raise InputError(f"{path}: {duckdb_message(error)}") from None
     except duckdb.Error as error:
-        # DuckDB's own message about mixed line endings does not mention them.
-        is_mixed = "state machine" in str(error) and _has_mixed_line_endings(path, settings)
-        reason = "mixed line endings; save it with LF only" if is_mixed else first_line(error)
-        raise InputError(f"{path}: not {_form(settings)}: {reason}") from None
+        reason = "a carriage return within a line" if MIXED_LINE_ENDS in str(error) else first_line(error)
+        raise InputError(f"{path}: not {csv_form(settings)}: {reason}") from None
+    finally:
+        copy.unlink(missing_ok=True)
     if rejects:
-        _handle_rejects(path, settings, rejects, n_lines=table.count().execute() + 1)
-    return table
+        _handle_rejects(path, settings, rejects, left_out)
 
 
-def check_unique(path: Path, names: list[str]) -> None:
-    """Raise an InputError if two columns have the same name; for DuckDB, as in SQL, case makes no difference."""
-    lower = [name.lower() for name in names]
-    for name in names:
-        if lower.count(name.lower()) > 1:
-            raise InputError(f"{path}: two columns are named '{name}' (ignoring case); rename one")
+def _insert_plain(connection: ibis.BaseBackend, path: Path, header: Header, names: list[str]) -> list[Reject]:
+    """Append the rows of a utf-8 file to the table; returns the lines that do not fit, and whether it is the last."""
+    before = connection.table(TABLE).count().execute()
+    rows = connection.read_csv(
+        escape(str(path)), columns=dict.fromkeys(header.names, "VARCHAR"), delim=header.delimiter,
+        header=header.has_names, skip=header.skip, quote='"', escape='"', auto_detect=False, hive_partitioning=False,
+        ignore_errors=True, store_rejects=True, rejects_table="rejects", rejects_scan="reject_scan",
+        compression="gzip" if compression(path) == ".gz" else "none",
+    )  # fmt: skip
+    selected = ", ".join(_quoted(name) for name in names if name in header.names)
+    connection.raw_sql(f'INSERT INTO {TABLE} BY NAME SELECT {selected} FROM "{rows.get_name()}"')
+    connection.drop_view(rows.get_name())
+    rejects = connection.con.execute("SELECT line, error_type, error_message FROM rejects ORDER BY line").fetchall()
+    connection.raw_sql("DROP TABLE rejects; DROP TABLE reject_scan")
+    n_rows = connection.table(TABLE).count().execute() - before
+    last = header.skip + header.has_names + n_rows + 1
+    return [(*reject, reject[0] == last) for reject in rejects]
 
 
-def _form(settings: Csv) -> str:
-    return f"a {settings.encoding} csv file"
-
-
-def _read_header(path: Path, settings: Csv) -> tuple[str, list[str]]:
-    """The delimiter, by default the one that splits the first line into most names, and the names."""
-    with file_errors(path, _form(settings), errors=(EOFError, zlib.error, csv.Error)):
-        try:
-            line = _read_first_line(path, settings)
-        except UnicodeError as error:
-            raise InputError(f"{path}: not {_form(settings)}: {error}{ENCODING_HINT}") from None
-        candidates = DELIMITERS if settings.delimiter == "auto" else settings.delimiter
-        fields = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in candidates}
-    delimiter = max(fields, key=lambda candidate: len(fields[candidate]))
-    names = [name.strip() or f"Unnamed: {position}" for position, name in enumerate(fields[delimiter])]
-    check_unique(path, names)
-    if not names:
-        raise InputError(f"{path}: the first line is empty; expected the column names")
-    return delimiter, names
-
-
-def _read_first_line(path: Path, settings: Csv) -> str:
-    with _open(path, settings, newline="") as file:
-        # DuckDB would read the file without an error, but as one without lines.
-        if settings.encoding == "utf-16" and file.buffer.peek(2).startswith(codecs.BOM_UTF16_BE):  # type: ignore[attr-defined]
-            raise InputError(f"{path}: big-endian utf-16 is not supported; save it as utf-8")
-        line = file.readline().rstrip("\r\n")
-    if "\0" in line:
-        raise UnicodeError("it contains NUL characters, as utf-16 does")
-    return line
-
-
-def _open(path: Path, settings: Csv, newline: str | None) -> TextIO:
-    open_text = gzip.open if path.suffix == ".gz" else open
-    # utf-8-sig skips the byte-order mark, if there is one.
-    return open_text(path, "rt", encoding=settings.encoding.replace("utf-8", "utf-8-sig"), newline=newline)
-
-
-def _has_mixed_line_endings(path: Path, settings: Csv) -> bool:
-    """Whether some lines end in CRLF and others in LF, up to the first one that can't be decoded."""
-    with (
-        _open(path, settings, newline=None) as file,
-        contextlib.suppress(UnicodeError, OSError, EOFError, zlib.error),
-    ):
-        return any(isinstance(file.newlines, tuple) for _ in file)
-    return False
-
-
-def _handle_rejects(path: Path, settings: Csv, rejects: list[tuple[int, str, str]], n_lines: int) -> None:
+def _handle_rejects(path: Path, settings: Csv, rejects: list[Reject], left_out: LeftOut) -> None:
     """Raise an InputError for the first line that does not fit, unless params say to drop a truncated last one."""
-    line, error_type, message = rejects[0]
+    line, error_type, message, is_last = rejects[0]
     # A line is rejected once for each column that it lacks.
-    is_last = rejects[-1][0] == line == n_lines + 1
-    if not (is_last and error_type in ("MISSING COLUMNS", "UNQUOTED VALUE")):
+    is_only = rejects[-1][0] == line
+    if not (is_last and is_only and error_type in ("MISSING COLUMNS", "UNQUOTED VALUE")):
         hint = ENCODING_HINT if error_type == "INVALID ENCODING" else ""
         raise InputError(f"{path}: line {line}: {first_line(message)}{hint}")
     if settings.truncated_last_line == "error":
         raise InputError(
             f"{path}: the last line, {line}, is truncated; set prepare.csv.truncated_last_line to drop to skip it"
         )
-    print(f"{path}: the last line, {line}, is truncated and was dropped")
+    what = f"{path.name}: the last line, {line}, is truncated and was dropped"
+    left_out.add(what, 1, hint="prepare.csv.truncated_last_line")
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

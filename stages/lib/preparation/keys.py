@@ -4,8 +4,10 @@ from ibis import _
 from ibis.expr.types import Column, Table
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Keys
-from stages.lib.preparation.timestamps import TIMESTAMP, parse_timestamp
+from stages.lib.common.params import Keys, Prepare
+from stages.lib.preparation.numbers import parse_number
+from stages.lib.preparation.timestamps import FORMS, parse_timestamp
+from stages.lib.preparation.values import as_category
 
 
 def check_keys(table: Table, keys: Keys) -> None:
@@ -14,7 +16,7 @@ def check_keys(table: Table, keys: Keys) -> None:
         if name and (missing := table[name].isnull().sum().execute()):
             raise InputError(f"key '{name}' (prepare.keys.{role}): no value in {missing} of {_rows(table)} rows")
     if keys.session:
-        counts = table.group_by(session=table[keys.session]).aggregate(rows=_.count())
+        counts = table.group_by(session=as_category(table[keys.session])).aggregate(rows=_.count())
         repeated = counts.filter(_.rows > 1).order_by("session").limit(1).to_pyarrow().to_pylist()
         if repeated:
             raise InputError(
@@ -23,26 +25,28 @@ def check_keys(table: Table, keys: Keys) -> None:
             )
 
 
-def parse_time(table: Table, name: str) -> Column:
-    """The time as numbers or timestamps if its column is text, since in the order of texts 10 comes before 9.
+def parse_time(table: Table, name: str, settings: Prepare) -> Column:
+    """The time as TIMESTAMP, or as float64 if no value is a moment but all are numbers, such as 1, 2, 3.
 
     Raises:
-        InputError: the texts are neither all numbers nor all timestamps.
+        InputError: the values are neither all moments nor all other numbers.
     """
     column = table[name]
-    if not column.type().is_string():
-        return column
-    numbers = column.try_cast("float64")
-    unreadable = numbers.isnull().sum().execute()
-    if not unreadable:
-        return numbers
-    timestamps = parse_timestamp(column).coalesce(column.try_cast(TIMESTAMP))
-    unreadable = timestamps.isnull().sum().execute()
-    if not unreadable:
-        return timestamps
+    moment, number = parse_timestamp(column, settings.date_format), parse_number(column, settings)
+    counts = table.aggregate(
+        rows=_.count(),
+        moments=moment.count(),
+        numbers=number.count(),
+        example=column.cast("string").min(where=moment.isnull()),
+    )
+    values = counts.to_pyarrow().to_pylist()[0]
+    if values["moments"] == values["rows"]:
+        return moment
+    if values["numbers"] == values["rows"] and not values["moments"]:
+        return number
     raise InputError(
-        f"key '{name}' (prepare.keys.time): no readable time in {unreadable} of {_rows(table)} rows; expected numbers "
-        "in all rows, or 2020-01-31 or 2020-01-31 23:59:59 in all"
+        f"key '{name}' (prepare.keys.time): no readable time in {values['rows'] - values['moments']} of "
+        f"{values['rows']} rows, such as '{values['example']}'; expected numbers in all rows, or {FORMS}"
     )
 
 

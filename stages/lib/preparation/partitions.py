@@ -8,19 +8,22 @@ from ibis.expr.types import Table
 from tqdm import tqdm
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Clicks
+from stages.lib.common.params import Clicks, Prepare
+from stages.lib.dataset.left_out import LeftOut
+from stages.lib.dataset.schema import Schema
 from stages.lib.preparation.clicks import aggregate_sessions
 from stages.lib.preparation.engine import Engine
+from stages.lib.preparation.event_rows import Removed, complete_sessions
 from stages.lib.preparation.events import normalize_events
 from stages.lib.preparation.features import session_features
-from stages.lib.preparation.reader import parquet_files
+from stages.lib.preparation.visitors import assign_visitors
 
 BYTES_PER_EVENT = 250  # that DuckDB uses while it aggregates, with some room to spare
 ROW_GROUP = 20_000  # events; one row group per partition is in memory while the log is partitioned
 
 
 def sessions_from_clicks(
-    log: Table, settings: Clicks, engine: Engine, target: str | None = None
+    log: Table, settings: Prepare | Schema, engine: Engine, left_out: LeftOut, target: str | None = None
 ) -> tuple[Table, dict[str, list[str]]]:
     """Make the session table of a click log.
 
@@ -29,8 +32,9 @@ def sessions_from_clicks(
 
     Args:
         log: one row per event.
-        settings: the log's names, and the page view to score at.
+        settings: the log's names, how it writes values, and the page view to score at.
         engine: aggregates the events.
+        left_out: gets what is left out or changed.
         target: the name of the target's column; None: without a target.
 
     Returns:
@@ -39,8 +43,9 @@ def sessions_from_clicks(
     Raises:
         InputError: the log can't be read, or no session reaches the scored page view.
     """
-    events, missing = normalize_events(log, settings)
-    n_events = events.count().execute()
+    clicks, removed = settings.clicks, Removed()
+    normalized = normalize_events(log, settings, left_out, training=target is not None)
+    events, n_events = assign_visitors(normalized, clicks, left_out)
     n_partitions = 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
     folder = engine.folder / "sessions"
     folder.mkdir()
@@ -51,16 +56,17 @@ def sessions_from_clicks(
         progress.set_description("aggregate sessions")
         for number, partition in enumerate(partitions):
             output = folder / f"{number}.parquet"
-            schema, omitted = _aggregate(partition, output, settings, missing, target, engine)
+            schema, omitted = _aggregate(partition, output, clicks, removed, normalized.missing, target, engine)
             partition.unlink()
             progress.update()
+    removed.report(clicks, left_out)
     if partitions:
         # Engines may write some types as others.
-        sessions = engine.local.read_parquet(parquet_files(folder)).cast(schema)
+        sessions = engine.local.read_parquet(sorted(folder.glob("*.parquet"))).cast(schema)
         if sessions.count().execute():
             return sessions, omitted
     raise InputError(
-        f"no session reaches page view {settings.score_at_view} without a purchase; fix prepare.clicks.score_at_view, "
+        f"no session reaches page view {clicks.score_at_view} without a purchase; fix prepare.clicks.score_at_view, "
         "or prepare.clicks.events if the log has other names of events"
     )
 
@@ -82,11 +88,18 @@ def partition_by_visitor(events: Table, n_partitions: int, engine: Engine) -> li
 
 
 def _aggregate(
-    events: Path, output: Path, settings: Clicks, missing: list[str], target: str | None, engine: Engine
+    path: Path,
+    output: Path,
+    clicks: Clicks,
+    removed: Removed,
+    missing: list[str],
+    target: str | None,
+    engine: Engine,
 ) -> tuple[ibis.Schema, dict[str, list[str]]]:
     # A function of its own, since cached tables are freed with its variables.
     with engine.errors():
-        sessions = aggregate_sessions(engine.compute.read_parquet(events), settings)
+        events = complete_sessions(engine.compute.read_parquet(path), clicks, removed)
+        sessions = aggregate_sessions(events, clicks)
         table, omitted = session_features(sessions, missing, target)
         engine.compute.to_parquet(table, output)
     return table.schema(), omitted

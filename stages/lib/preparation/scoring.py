@@ -5,26 +5,28 @@ from ibis import _
 from ibis.expr.types import Column, Table
 
 from stages.lib.common.errors import InputError
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.preparation.engine import Engine
 from stages.lib.preparation.features import ORDER
 from stages.lib.preparation.nulls import with_nulls
 from stages.lib.preparation.partitions import sessions_from_clicks
 from stages.lib.preparation.prepare import CLICK_ROLES
-from stages.lib.preparation.timestamps import days_since_1970, is_datetime
+from stages.lib.preparation.timestamps import FIRST_YEAR, LAST_YEAR, days_since_1970
+from stages.lib.preparation.values import can_be, canonical
 
 ROW = "row"  # the key of a session table without one: 0, 1, 2 …
-PLURALS = {"number": "numbers", "date": "dates (YYYY-MM-DD)"}
-BOOLEANS = {"true": 1.0, "false": 0.0}
+PLURALS = {"number": "numbers", "date": f"dates ({FIRST_YEAR} to {LAST_YEAR})", "category": "categories"}
 
 
-def sessions_to_score(rows: Table, schema: Schema, engine: Engine) -> tuple[Table, list[str]]:
+def sessions_to_score(rows: Table, schema: Schema, engine: Engine, left_out: LeftOut) -> tuple[Table, list[str]]:
     """Make the features of the model.
 
     Args:
         rows: a click log or a session table, whichever the model was trained on.
         schema: of the model.
         engine: aggregates a click log.
+        left_out: gets what is left out or changed.
 
     Returns:
         Keys and features of the sessions, and the keys' names. A click log gives all sessions that reach the scored
@@ -34,12 +36,12 @@ def sessions_to_score(rows: Table, schema: Schema, engine: Engine) -> tuple[Tabl
         InputError: a column that the model needs is missing or has other values; the message names it.
     """
     if schema.source_type == "clicks":
-        return _sessions_of_clicks(rows, schema, engine)
-    return _sessions_of_table(rows, schema)
+        return _sessions_of_clicks(rows, schema, engine, left_out)
+    return _sessions_of_table(rows, schema, left_out)
 
 
-def _sessions_of_clicks(log: Table, schema: Schema, engine: Engine) -> tuple[Table, list[str]]:
-    sessions, omitted = sessions_from_clicks(log, schema.clicks, engine)
+def _sessions_of_clicks(log: Table, schema: Schema, engine: Engine, left_out: LeftOut) -> tuple[Table, list[str]]:
+    sessions, omitted = sessions_from_clicks(log, schema, engine, left_out)
     for column, names in omitted.items():
         for feature in names:
             if feature in schema.features:
@@ -51,7 +53,7 @@ def _sessions_of_clicks(log: Table, schema: Schema, engine: Engine) -> tuple[Tab
     return sessions.order_by(ORDER).select(*CLICK_ROLES, *schema.features), [*CLICK_ROLES]
 
 
-def _sessions_of_table(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
+def _sessions_of_table(rows: Table, schema: Schema, left_out: LeftOut) -> tuple[Table, list[str]]:
     keys = [schema.keys.session] if schema.keys.session else []
     for name in (*keys, *schema.features):
         if name not in rows.columns:
@@ -59,46 +61,34 @@ def _sessions_of_table(rows: Table, schema: Schema) -> tuple[Table, list[str]]:
     if not keys:
         rows, keys = rows.mutate(**{ROW: ibis.row_number()}), [ROW]
     rows = with_nulls(rows, [*schema.features], schema.na_values)
-    features = {name: _read(rows[name], name, dtype) for name, dtype in schema.features.items()}
-    _check_readable(rows, features, schema)
+    features = {name: _read(rows[name], name, dtype, schema) for name, dtype in schema.features.items()}
+    _check_readable(rows, features, schema, left_out)
     return rows.select(*keys, **features), keys
 
 
-def _read(column: Column, name: str, dtype: Dtype) -> Column:
+def _read(column: Column, name: str, dtype: Dtype, schema: Schema) -> Column:
     """The column as the model's dtype; null for values that can't be read as such."""
-    type_ = column.type()
-    if dtype == "category":
-        return _read_category(column)
-    if dtype == "date" and (is_datetime(column) or type_.is_string()):
-        return days_since_1970(column)
-    if dtype == "number" and type_.is_string():
-        boolean = ibis.cases(*[(column.lower() == text, number) for text, number in BOOLEANS.items()])
-        return column.try_cast("float64").coalesce(boolean)
-    if dtype == "number" and (type_.is_numeric() or type_.is_boolean()):
-        return column.cast("float64")
-    raise InputError(f"column '{name}': {type_}; the model was trained on {PLURALS[dtype]}")
+    if not can_be(column, dtype):
+        raise InputError(f"column '{name}': {column.type()}; the model was trained on {PLURALS[dtype]}")
+    value = canonical(column, dtype, schema)
+    return days_since_1970(value) if dtype == "date" else value
 
 
-def _read_category(column: Column) -> Column:
-    text = column.cast("string")
-    if not column.type().is_floating():
-        return text
-    # pandas makes integers floats where a value is missing: 3.0 is the category that was 3.
-    integer = (column % 1 == 0).ifelse(column.try_cast("int64").cast("string"), ibis.null("string"))
-    return integer.coalesce(text)
-
-
-def _check_readable(rows: Table, features: dict[str, Column], schema: Schema) -> None:
+def _check_readable(rows: Table, features: dict[str, Column], schema: Schema, left_out: LeftOut) -> None:
     """Every number and date can be read, except in columns that params declare as dates, whose others are missing."""
-    checked = [name for name, dtype in schema.features.items() if dtype != "category" and name not in schema.dates]
+    checked = [name for name, dtype in schema.features.items() if dtype != "category"]
     unreadable = {name: rows[name].notnull() & ~_is_finite(features[name]) for name in checked}
     counts = rows.aggregate(rows=_.count(), **{f"unreadable {name}": unreadable[name].sum() for name in checked})
     values = counts.to_pyarrow().to_pylist()[0]
     for name in checked:
         if count := values[f"unreadable {name}"]:
-            example = rows.aggregate(text=rows[name].cast("string").min(where=unreadable[name])).to_pyarrow()
+            text = rows.aggregate(text=rows[name].cast("string").min(where=unreadable[name]))
+            example = text.to_pyarrow()["text"][0].as_py()
+            if name in schema.dates:
+                left_out.add(f"column '{name}': values that are not dates are missing", count, example)
+                continue
             problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
-            raise InputError(f"column '{name}': {problem}, such as '{example['text'][0]}'")
+            raise InputError(f"column '{name}': {problem}, such as '{example}'")
 
 
 def _is_finite(number: Column) -> Column:

@@ -1,0 +1,152 @@
+"""Whatever the file or the params: a stage ends in exit code 0, or 1 with one line, and an earlier output is kept."""
+
+import random
+import traceback
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bad_input import EARLIER
+from click_logs import OWN_NAMES, as_table, random_log
+from helpers import ROOT, SHARED_DATA, RunStage, WriteParams, WriteSource, sessions_frame
+from mutations import mutate
+from real_data import BANK, REES46
+
+from benchmarks.tools import params_with
+from stages.lib.common.errors import InputError
+from stages.lib.common.params import Params
+from stages.lib.dataset.sessions import read_sessions
+
+pytestmark = pytest.mark.slow
+
+OUTPUT = Path("prepared.parquet")
+TABLE = {"prepare.source_type": "sessions", "prepare.target": "buys"}
+LOG = {"prepare.clicks.columns": OWN_NAMES}
+ROWS, COLUMNS = 200, 12  # of a table
+N_BATCHES, BATCH = 10, 30
+
+
+def own_table() -> pd.DataFrame:
+    born = pd.date_range("2024-01-01", periods=ROWS, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    return sessions_frame(ROWS).assign(born=born, region=np.arange(ROWS) % 3 + 1, known=np.arange(ROWS) % 2 == 0)
+
+
+def sources() -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Tables and logs of a few hundred rows that can be prepared, and the params that read them."""
+    own_log = as_table(random_log(4, visitors=8)).to_pandas()
+    known: list[tuple[pd.DataFrame, dict[str, Any]]] = [(own_table(), TABLE), (own_log, LOG)]
+    tables = [
+        ("online_shoppers_intention.csv", ",", TABLE | {"prepare.target": "Revenue"}),
+        (BANK.name, ";", {name: value for name, value in BANK.params.items() if name != "prepare.drop"}),
+        ("coil2000.csv", ",", TABLE | {"prepare.target": "CARAVAN"}),
+    ]
+    for name, delimiter, params in tables:
+        if (SHARED_DATA / name).is_file():
+            table = pd.read_csv(SHARED_DATA / name, sep=delimiter)
+            table = table[:: len(table) // ROWS][:ROWS].iloc[:, -COLUMNS:]
+            known.append((table[[column for column in table if table[column].nunique() > 1]], params))
+    if Path(REES46.path).is_file():
+        log = pd.read_csv(REES46.path)
+        buyers = log.user_id[log.event_type == "purchase"].unique()[:40]
+        known.append((log[log.user_id.isin([*buyers, *log.user_id.unique()[:40]])], REES46.params))
+    return known
+
+
+def fault(run_stage: RunStage, source: Path, what: str) -> str | None:
+    """What is wrong with how the prepare stage ended, if anything."""
+    OUTPUT.write_bytes(EARLIER)
+    before = {path.name for path in Path().iterdir()}
+    try:
+        ran = run_stage("prepare", source, OUTPUT)
+    except Exception as error:
+        return f"{what}: {type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}"
+    if {path.name for path in Path().iterdir()} != before:
+        return f"{what}: other files are left behind"
+    if ran.code == 0:
+        return None if len(read_sessions(OUTPUT)) and not ran.err else f"{what}: exit code 0, but {ran.err}"
+    # Several problems of a table are told at once, a line each.
+    is_one_line = len(ran.err.splitlines()) == 1 or " problems:\n" in ran.err
+    if ran.code != 1 or not is_one_line or not ran.err.startswith("prepare: "):
+        return f"{what}: exit code {ran.code}: {ran.err!r}"
+    return None if OUTPUT.read_bytes() == EARLIER else f"{what}: the earlier output is gone"
+
+
+@pytest.mark.parametrize("batch", range(N_BATCHES))
+def test_a_mutated_file_is_prepared_or_refused_in_one_line(
+    run_stage: RunStage, write_params: WriteParams, write_source: WriteSource, batch: int
+) -> None:
+    rng, faults, known = random.Random(batch), [], sources()
+    for number in range(BATCH):
+        table, params = known[number % len(known)]
+        mutant = mutate(rng, table)
+        write_params(**params | {f"prepare.csv.{name}": value for name, value in mutant.csv.items()})
+        path = write_source(mutant.content, mutant.name)
+        faults.append(fault(run_stage, path, f"{batch}.{number} {mutant.what}"))
+        path.unlink()
+    found = [text for text in faults if text]
+    assert not found, "\n\n".join(found)
+
+
+# Params -----------------------------------------------------------
+
+MAX_RUNS = 2
+SHAPES: list[Any] = [
+    None,
+    {},
+    [],
+    "",
+    " ",
+    0,
+    -1,
+    True,
+    "nonsense",
+    ["nonsense"],
+    [None],
+    [[]],
+    {"nonsense": 1},
+    {"": None},
+]
+
+
+def keys_of(document: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted path of each section and each key."""
+    for name, value in document.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("section", params_with({}))
+def test_params_that_are_empty_or_of_another_shape_are_used_or_refused_in_one_line(
+    section: str, run_stage: RunStage, write_params: WriteParams
+) -> None:
+    own_table().to_csv("table.csv", index=False)
+    as_table(random_log(4, visitors=8)).to_pandas().to_parquet("log.parquet")
+    faults = []
+    for key in keys_of({section: params_with({})[section]}):
+        is_log, n_runs = key.startswith("prepare.clicks"), 0
+        for shape in SHAPES:
+            write_params(**{key: shape})
+            try:
+                Params.load()
+            except InputError as error:
+                if len(str(error).splitlines()) != 1 or not str(error).startswith("params.yaml: "):
+                    faults.append(f"{key}: {shape!r}: {error}")
+                continue
+            # What the params can do is tried on a table or a log, with the first shapes of a key that are accepted.
+            if section == "prepare" and n_runs < MAX_RUNS:
+                n_runs += 1
+                # A copy, since a key within prepare.clicks.columns changes it.
+                write_params(**deepcopy(LOG if is_log else TABLE) | {key: shape})
+                source = Path("log.parquet" if is_log else "table.csv")
+                faults.append(fault(run_stage, source, f"{key}: {shape!r}") or "")
+    found = [text for text in faults if text]
+    assert not found, "\n\n".join(found)
+
+
+def test_every_section_is_tried() -> None:
+    assert {*params_with({})} == {*Params.load(ROOT / "params.yaml").model_dump()}
