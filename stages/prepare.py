@@ -1,7 +1,6 @@
 """Turn a click log or a session table into one typed, validated row per session."""
 
 import math
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,7 +18,7 @@ BATCH_ROWS = 2**14
 
 def main(source: Path, sessions: Path) -> None:
     params = Params.load()
-    settings, runtime, left_out = params.prepare, params.runtime, LeftOut(strict=params.prepare.strict)
+    settings, runtime, left_out = params.prepare, params.runtime, LeftOut()
     with open_source(
         source,
         settings,
@@ -33,11 +32,11 @@ def main(source: Path, sessions: Path) -> None:
             prepared = prepare_clicks(rows, settings, engine, left_out)
         else:
             prepared = prepare_table(rows, settings, left_out)
+        if settings.strict:
+            left_out.check_nothing()
         n_sessions = write(prepared, settings, left_out, sessions)
-    for finding in left_out.findings:
-        print(finding)
-    for hint in prepared.hints:
-        print(f"prepare: {hint}", file=sys.stderr)
+    for line in [*left_out.findings, *prepared.hints]:
+        print(line)
     print(f"{n_sessions} sessions, {len(prepared.dtypes)} features and the target {settings.target}")
 
 

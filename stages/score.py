@@ -1,7 +1,9 @@
 """Score sessions with a trained model: for each the probability of a purchase, and whether one is predicted."""
 
+import re
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from stages.lib.modeling.model import Model
 
 BATCH_ROWS = 2**16
+OPTIONS = re.compile(r"prepare\.csv\.(encoding|delimiter|truncated_last_line)")
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
@@ -43,14 +46,27 @@ def main(
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
     csv = {"encoding": encoding, "delimiter": delimiter, "truncated_last_line": truncated_last_line}
     schema, left_out = schema.with_csv(csv), LeftOut()
-    with open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
+    with _hints_as_options(), open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
         sessions, keys = sessions_to_score(rows, schema, engine, left_out)
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
         from stages.lib.modeling.model import Model
 
         unknown = score(sessions, keys, Model.load(model), decision, output, allow_unknown=unknown_categories == "warn")
     for line in [*left_out.findings, *unknown.warnings()]:
-        print(f"score: {line}", file=sys.stderr)
+        print(f"score: {_as_options(str(line))}", file=sys.stderr)
+
+
+@contextmanager
+def _hints_as_options() -> Iterator[None]:
+    """An error that names a parameter of the source names the option of score in its place."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_as_options(str(error))) from None
+
+
+def _as_options(text: str) -> str:
+    return OPTIONS.sub(lambda match: f"--{match[1].replace('_', '-')}", text)
 
 
 def score(

@@ -128,10 +128,18 @@ def test_a_whole_number_that_may_be_a_quantity_is_named_and_kept(prepare: Prepar
     numbers = np.random.default_rng(1).choice(10**9, N, replace=False)
     ran = prepare(table(income=numbers))
     assert read_sessions(Path("prepared.parquet")).names("feature") == ["pages", "income"]
-    assert ran.err == (
-        "prepare: kept, though they may be identifiers: 'income', 300 different whole numbers in 300 rows; to leave "
-        "them out: prepare.drop: [income]\n"
-    )
+    assert (
+        "kept, though they may be identifiers: 'income', 300 different whole numbers in 300 rows; to leave them out: "
+        "prepare.drop: [income]\n"
+    ) in ran.out
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**9])
+def test_rising_seconds_since_1970_may_be_times_and_are_named_and_kept(prepare: PrepareTable, unit: int) -> None:
+    seconds = 1_700_000_000 + np.cumsum(np.random.default_rng(1).integers(1, 10**5, N))
+    ran = prepare(table(begin=seconds * unit))
+    assert read_sessions(Path("prepared.parquet")).names("feature") == ["pages", "begin"]
+    assert "'begin', 300 different whole numbers in 300 rows, or times (prepare.dates reads them)" in ran.out
 
 
 def test_a_column_that_params_call_numeric_is_no_identifier(prepared: PreparedSessions) -> None:

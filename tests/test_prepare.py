@@ -49,8 +49,9 @@ def test_prepare_names_the_features_that_it_leaves_out(workdir: Path, log: list[
     prepared = prepare_without_price([event | {"screen_width": 1} for event in log], ["hurry"], left_out)
     events, *lines = [str(finding) for finding in left_out.findings]
     assert events.startswith("column 'event': left out the events 'hover': ")
-    assert lines[0].startswith("left out the features that need a column for price, amountBasketSession, totPurchases")
-    assert lines[1].startswith("left out the features that are the same in every session, ")
+    needed = "left out the features that need a column for price, amountBasketSession, totPurchasesAmount"
+    assert lines[0].startswith(f"no column 'price' in the log: {needed}")
+    assert lines[1].startswith("left out the features that are the same in every session: ")
     assert "screenWidth" in lines[1]
     assert prepared.roles == {"session": "key", "visitor": "visitor", "time": "time", "Kauf": "target"}
     assert not {"hurry", "screenWidth", "amountBasketSession"} & {*prepared.table.columns}

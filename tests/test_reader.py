@@ -141,7 +141,7 @@ def test_the_source_is_not_changed(prepare: PrepareTable) -> None:
 
 
 def test_rows_of_many_row_groups_keep_their_order(run_stage: RunStage, write_params: WriteParams) -> None:
-    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.categories": ["note"]})
+    write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys", "prepare.numeric": ["number"]})
     names = [f"n{number % 7}" for number in range(400)]
     table = pd.DataFrame({"note": names, "buys": ["yes", "no"] * 200, "number": range(400)})
     table.to_parquet("sessions.parquet", row_group_size=2)

@@ -25,7 +25,7 @@ from stages.lib.preparation import partitions
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
 
-OPTIONAL = ("left out the features",)  # of columns that the log lacks
+OPTIONAL = ("left out the features", "no prepare.clicks.columns.")  # of columns that the log lacks
 OUTPUT = Path("prepared.parquet")
 # What is settled visitor by visitor, and so in each partition by itself
 HARD = (
@@ -106,7 +106,22 @@ def test_new_rows_to_score_are_read_as_those_of_the_training(prepare: PrepareTab
 def test_strict_makes_what_would_be_reported_an_error(prepare: PrepareTable, name: str) -> None:
     log = LOGS[name]
     ran = prepare(log.rows, "a.parquet", **PARAMS | columns_of(log.rows) | log.params | {"prepare.strict": True})
-    assert ran.error == f"prepare: a.parquet: {log.findings[0]}; prepare.strict makes this an error"
+    count, finding, constant, end = ran.err.splitlines()
+    assert count == "prepare: a.parquet: 2 problems:" and end == "prepare.strict makes these errors"
+    assert finding == f"  {log.findings[0]}"
+    assert constant.startswith("  left out the features that are the same in every session: ")
+
+
+def test_strict_allows_a_log_of_which_nothing_is_left_out(prepare: PrepareTable) -> None:
+    minimal = LOG[["time", "visitor", "session", "event"]]
+    params = PARAMS | {"prepare.clicks.columns": {name: name for name in minimal}, "prepare.strict": True}
+    error = prepare(minimal, "a.parquet", **params).error
+    names = error.split("(prepare.drop: [")[1].split("]")[0]
+    params["prepare.drop"] = names.split(", ")
+    assert prepare(minimal, "a.parquet", **params).code == 0
+    params["prepare.clicks.columns"] = params["prepare.clicks.columns"] | {"price": "price"}
+    error = prepare(minimal, "a.parquet", **params).error
+    assert "no column 'price' in the log: left out the features that need a column for price, " in error
 
 
 # Visitors ---------------------------------------------------------
@@ -151,7 +166,9 @@ def test_an_event_that_is_there_under_another_name_only_is_an_error(
     ran = prepare(LOG.assign(event=LOG.event.replace(event, name)), "a.parquet", **PARAMS)
     count = (LOG.event == event).sum()
     assert ran.error.startswith("prepare: a.parquet: column 'event': ")
-    assert f"'{name}' is in {count} rows; list it there, or set prepare.clicks.events.{event} to []" in ran.error
+    assert f"'{name}' is in {count} rows; list it there if it means the same" in ran.error
+    # Without views, there is nothing to score.
+    assert ran.error.endswith(f", or set prepare.clicks.events.{event} to [] if the log has none") == (event != "view")
 
 
 @pytest.mark.parametrize("name", ["Purchase", " purchase", "purchased", "PURCHASE"])
@@ -165,9 +182,11 @@ def test_an_event_that_is_there_under_two_names_is_reported(prepare: PrepareTabl
 
 
 @pytest.mark.parametrize("name", ["remove_address", "review", "refund", "begin_checkout", "add_to_wishlist", "ping"])
-def test_other_names_are_no_error(prepare: PrepareTable, name: str) -> None:
+def test_other_names_are_no_error_if_the_log_has_no_additions_to_the_basket(prepare: PrepareTable, name: str) -> None:
     rows = pd.concat([LOG[LOG.event != "add"], LOG.tail(1).assign(event=name)])
-    _, findings = prepared_table(prepare, TrackerLog(rows), "a.parquet")
+    ran = prepare(rows, "a.parquet", **PARAMS)
+    assert "no row has an event of prepare.clicks.events.add, 'add', but" in ran.error
+    _, findings = prepared_table(prepare, TrackerLog(rows, {"prepare.clicks.events.add": []}), "a.parquet")
     assert findings == [f"column 'event': left out the events '{name}' (no name in prepare.clicks.events)"]
 
 
@@ -307,9 +326,14 @@ def test_the_files_of_the_issue_are_read_as_they_should_be(
     table = read_sessions(OUTPUT).to_arrow()
     assert (len(table), sum(table["bought"].to_pylist())) == (scored, 55)
     if name not in ("log_null_visitors.csv", "log_null_session.csv", "log_refunds.csv"):
-        seconds = table["sessionTime"].to_pandas()
-        assert (seconds.median(), round(seconds.mean(), 2), max(table["frequencyVisit"].to_pylist())) == (
-            98.5,
-            96.72,
-            2,
-        )
+        seconds, visits = table["sessionTime"].to_pandas(), table["frequencyVisit"].to_pylist()
+        assert (seconds.median(), round(seconds.mean(), 2), max(visits)) == (98.5, 96.72, 2)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the files of the issue are not beside the checkout")
+def test_a_time_in_any_unit_gives_the_same_bytes(run_stage: RunStage, write_params: WriteParams) -> None:
+    write_params(**PARAMS)
+    for name in ("log.parquet", "log_microseconds.parquet", "log_nanoseconds.parquet", "log_float_seconds.csv"):
+        assert run_stage("prepare", CASES / name, Path(f"{name}.prepared")).code == 0
+    expected = Path("log.parquet.prepared").read_bytes()
+    assert all(path.read_bytes() == expected for path in Path().glob("*.prepared"))

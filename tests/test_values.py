@@ -1,6 +1,9 @@
 """A value means the same whatever type it is stored in: prepared from one and scored from another, equal to the bit."""
 
 import io
+import shutil
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -218,16 +221,13 @@ def scored_inputs(path: Path, schema: Schema, encoder: Encoder) -> bytes:
         return encoder.transform(sessions.to_pandas()).tobytes()
 
 
-@pytest.mark.parametrize(("forms", "settings"), KINDS.values(), ids=KINDS)
-def test_what_is_trained_on_one_type_is_scored_from_any_other(
-    write_params: WriteParams, forms: Any, settings: dict[str, Any]
-) -> None:
+def check_all_pairs(paths: list[Path], write_params: WriteParams, settings: dict[str, Any]) -> None:
+    """Train on each of the files, and score it from each of the others."""
     na_values = ["", "NA", "NaN", "NULL", "-1"]
     write_params(**{
         "prepare.source_type": "sessions", "prepare.target": "buys", "prepare.keys.session": "id",
         "prepare.na_values": na_values, **settings,
     })  # fmt: skip
-    paths = [file_of(name, content) for name, content in forms().items()]
     trained = []
     for path in paths:
         prepare.main(path, Path("prepared.parquet"))
@@ -240,11 +240,42 @@ def test_what_is_trained_on_one_type_is_scored_from_any_other(
     expected = first_encoder.transform(first_features).tobytes()
     for path, schema, encoder, features in trained:
         assert encoder == first_encoder, f"{path} against {first_path}"
-        pd.testing.assert_frame_equal(features, first_features, check_exact=True, check_dtype=False, obj=str(path))
+        pd.testing.assert_frame_equal(features, first_features, check_exact=True, obj=str(path))
         assert schema.features == trained[0][1].features
     # All encoders being equal, each pair of types is tried with one of them.
     for path in paths:
         assert scored_inputs(path, trained[0][1], first_encoder) == expected, f"{path} against {first_path}"
+
+
+@pytest.mark.parametrize(("forms", "settings"), KINDS.values(), ids=KINDS)
+def test_what_is_trained_on_one_type_is_scored_from_any_other(
+    write_params: WriteParams, forms: Any, settings: dict[str, Any]
+) -> None:
+    check_all_pairs([file_of(name, content) for name, content in forms().items()], write_params, settings)
+
+
+SPARK_KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "codes": (code_forms, CATEGORY),
+    "gaps": (gap_forms, CATEGORY),
+    "flags": (flag_forms, CATEGORY),
+    "numbers": (number_forms, {}),
+    "moments": (moment_forms, DECLARED_DATE),
+    "days": (day_forms, {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, which is not here; .ci/run installs it")
+def test_what_spark_writes_means_the_same(write_params: WriteParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    # In a process of its own, which takes its JVM with it
+    writer = Path(__file__).with_name("spark_writer.py")
+    subprocess.run([sys.executable, writer, "spark"], check=True, capture_output=True)
+    for kind, (forms, settings) in SPARK_KINDS.items():
+        by_arrow = next(iter(forms().items()))
+        paths = sorted(Path("spark", kind).iterdir())
+        assert len(paths) >= 4
+        check_all_pairs([file_of(*by_arrow), *paths], write_params, settings)
 
 
 def test_codes_that_look_like_numbers_stay_texts(prepare: PrepareTable) -> None:

@@ -34,27 +34,23 @@ class Finding:
 
 
 class LeftOut:
-    """All findings of a run, in the order in which they were made.
+    """All findings of a run, in the order in which they were made."""
 
-    With `strict`, the first finding is an InputError instead.
-    """
-
-    def __init__(self, *, strict: bool = False) -> None:
-        self.strict = strict
+    def __init__(self) -> None:
         self.findings: list[Finding] = []
 
     def add(self, what: str, count: int, example: object = None, hint: str | None = None) -> None:
-        """Record a finding, unless its count is 0.
+        """Record a finding, unless its count is 0."""
+        if count:
+            self.findings.append(Finding(what, count, None if example is None else str(example), hint))
 
-        Raises:
-            InputError: if strict.
-        """
-        if not count:
-            return
-        finding = Finding(what, count, None if example is None else str(example), hint)
-        if self.strict:
-            raise InputError(f"{finding}; prepare.strict makes this an error")
-        self.findings.append(finding)
+    def check_nothing(self) -> None:
+        """Raise an InputError that lists the findings, if there are any."""
+        if len(self.findings) == 1:
+            raise InputError(f"{self.findings[0]}; prepare.strict makes this an error")
+        if self.findings:
+            lines = "\n".join(f"  {finding}" for finding in self.findings)
+            raise InputError(f"{len(self.findings)} problems:\n{lines}\nprepare.strict makes these errors")
 
     def attach(self, schema: pa.Schema) -> pa.Schema:
         """The Arrow schema with the findings in its metadata."""

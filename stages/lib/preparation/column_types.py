@@ -56,8 +56,7 @@ def infer_type(name: str, table: Table, profile: ColumnProfile, settings: Prepar
         # A flag is a category, whether it is a bool or the text true.
         return dt.int64 if name in settings.numeric else dt.string
     _check_numbers(name, table, profile, settings)
-    is_integer = profile.integers == profile.present and not type_.is_floating()
-    return dt.int64 if is_integer else dt.float64
+    return dt.int64 if profile.integers == profile.present else dt.float64
 
 
 def dtype_of(type_: dt.DataType) -> Dtype:

@@ -31,6 +31,9 @@ def check_event_names(
 ) -> None:
     """Report the event names that no param maps, with a hint if one is nearly a name that params do map.
 
+    A view, an addition to the basket or a purchase that is in no row is an error if the log has names that are not
+    mapped: one of them may be it.
+
     Args:
         column: the names, as texts.
         name: of the column.
@@ -39,7 +42,7 @@ def check_event_names(
         training: whether the log is one to train on: other logs may be of a day without any purchase.
 
     Raises:
-        InputError: a name that params map is in no row, but one that means the same seems to be there.
+        InputError: a name that params map is in no row, but one that may mean the same is there.
     """
     listed = {log_name: event for event, log_names in events.items() for log_name in log_names}
     table = column.name("name").as_table()
@@ -49,9 +52,11 @@ def check_event_names(
     others = counts.filter(~is_listed)
     n_names, n_rows = (int(value) for value in others.aggregate(n=_.count(), rows=_.rows.sum()).execute().iloc[0])
     unmapped = _rows(others.order_by(_.rows.desc(), _.name).limit(MAX_NAMES))
-    for row in unmapped:
-        if row["name"] is not None:
-            _check_near_miss(name, row["name"], row["rows"], listed, present, training=training)
+    named = {row["name"]: row["rows"] for row in unmapped if row["name"] is not None}
+    for other, rows in named.items():
+        _check_near_miss(name, other, rows, listed, present, training=training)
+    if named and training:
+        _check_present(name, next(iter(named.items())), listed, present)
     for row in unmapped[:MAX_FINDINGS]:
         n_rows -= row["rows"]
         if row["name"] is None:
@@ -75,19 +80,35 @@ def _check_near_miss(
 ) -> None:
     """Raise an InputError if `other` seems to be a listed name, or an event, that is in no row."""
     absent = [log_name for log_name in listed if log_name not in present]
-    near = _near_miss(other, absent)
-    event = listed[near] if near else _meaning(other)
-    if near:
-        what = f"the event '{near}' ({SECTION}.{event}) is in no row"
-    elif training and event in listed.values() and not any(listed[log_name] == event for log_name in present):
-        names = ", ".join(f"'{log_name}'" for log_name, mapped in listed.items() if mapped == event)
-        what = f"no row has an event of {SECTION}.{event}, {names}"
-    else:
-        return
-    raise InputError(
-        f"column '{column}': {what}, but '{other}' is in {n_rows:,} rows; list it there, or set {SECTION}.{event} to "
-        "[] if the log has none"
-    )
+    if near := _near_miss(other, absent):
+        what = f"the event '{near}' ({SECTION}.{listed[near]}) is in no row"
+        raise _absent(column, what, other, n_rows, listed[near])
+    event = _meaning(other)
+    if training and event in _absent_events(listed, present):
+        raise _absent(column, _no_row(event, listed), other, n_rows, event)
+
+
+def _check_present(column: str, most_frequent: tuple[str, int], listed: dict[str, str], present: set[str]) -> None:
+    """Raise an InputError if an event on which figures depend is in no row, while the log has names of its own."""
+    for event in _absent_events(listed, present):
+        raise _absent(column, _no_row(event, listed), *most_frequent, event)
+
+
+def _absent_events(listed: dict[str, str], present: set[str]) -> list[str]:
+    """Those of MEANINGS that params map, but that are in no row."""
+    return [event for event in MEANINGS if event in {*listed.values()} - {listed[name] for name in present}]
+
+
+def _no_row(event: str, listed: dict[str, str]) -> str:
+    names = ", ".join(f"'{log_name}'" for log_name, mapped in listed.items() if mapped == event)
+    return f"no row has an event of {SECTION}.{event}, {names}"
+
+
+def _absent(column: str, what: str, other: str, n_rows: int, event: str) -> InputError:
+    # Without views, there is nothing to score.
+    otherwise = "" if event == "view" else f", or set {SECTION}.{event} to [] if the log has none"
+    hint = f"list it there if it means the same{otherwise}"
+    return InputError(f"column '{column}': {what}, but '{other}' is in {n_rows:,} rows; {hint}")
 
 
 def _near_miss(name: str, candidates: list[str]) -> str | None:

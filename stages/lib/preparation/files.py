@@ -1,5 +1,6 @@
 """The files that a source consists of: one of a known type, or all of that type in a folder and its subfolders."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,10 @@ FileType = Literal["parquet", "csv", "text"]
 
 TYPES: dict[str, FileType] = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "text"}
 COMPRESSIONS = (".gz", ".bz2", ".zst", ".zip")
+# Of Spark and its commit protocols, Hadoop, pyarrow, macOS, Windows, git and DVC
+MARKS = re.compile(
+    r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|\..*\.crc|\.DS_Store|\._.*|Thumbs\.db|\.gitignore|.*\.dvc",
+)
 EXPECTED = f"a name that ends in {', '.join(TYPES)}, or in one of these but .parquet and {', '.join(COMPRESSIONS)}"
 
 
@@ -33,7 +38,8 @@ def source_files(source: Path, left_out: LeftOut) -> tuple[list[Path], Literal["
     """The files to read as one table, in the order of their paths, and how to read them.
 
     In a folder, the files are those of the type that comes first in TYPES. All others are passed over: names that start
-    with . or _, such as Spark's marks, empty csv files, and other types.
+    with . or _, empty csv files, and other types. Those that other programs leave in every folder (MARKS) are no
+    finding.
 
     Args:
         source: a file or a folder.
@@ -67,7 +73,7 @@ def _files_of_folder(folder: Path, left_out: LeftOut) -> tuple[list[Path], Liter
     chosen = files["parquet"] or files["csv"] or files["text"]
     if not chosen:
         raise InputError(f"{folder}: a folder without parquet or csv files")
-    passed_over = sorted({*everything} - {*chosen})
+    passed_over = [path for path in everything if path not in {*chosen} and not MARKS.fullmatch(path.name)]
     example = passed_over[0].relative_to(folder) if passed_over else None
     left_out.add("files of the folder that are no parts of the table were passed over", len(passed_over), example)
     return chosen, "parquet" if files["parquet"] else "csv"

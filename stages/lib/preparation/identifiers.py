@@ -12,6 +12,7 @@ from stages.lib.preparation.macros import Macro
 from stages.lib.preparation.nulls import null_if_missing
 from stages.lib.preparation.numbers import parse_number
 from stages.lib.preparation.problems import drop_param
+from stages.lib.preparation.timestamps import END, FIRST, UNITS
 
 # Text columns with more different texts than both of these, the second as a share of their values, identify rows.
 MAX_CATEGORIES = 50
@@ -22,6 +23,7 @@ MAX_MISSING = 0.1  # a column with more missing values is more than an index
 # How many pairs of equal values a quantity of this range would have, even if it were spread evenly: a quantity that has
 # none though it should have ten is none, up to chance (e ** -10).
 EXPECTED_PAIRS = 10
+MOMENTS = ", or times (prepare.dates reads them)"
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")  # names that pandas gives to an index
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 ID_WORDS = {"id", "ids", "uid", "uuid", "guid", "idx", "index", "rowid", "identifier"}
@@ -59,8 +61,8 @@ def find_identifiers(
     """Find the identifiers among the features; columns whose type params declare are none.
 
     A text identifies rows if it is a UUID, or nearly each row has another one. A whole number does if it never repeats
-    and is named so, or rises or falls from row to row, or its range is so narrow that a quantity would repeat. Else
-    it may be a quantity.
+    and is named so, or rises or falls from row to row but is no time, or its range is so narrow that a quantity would
+    repeat. Else it may be a quantity.
 
     Args:
         table: the rows as they were read.
@@ -78,12 +80,14 @@ def find_identifiers(
             if reason := _text_reason(profile):
                 found.certain[name] = reason
         elif type_.is_numeric() and not table[name].type().is_boolean() and _may_identify(name, profile):
-            found.possible[name] = _different(profile, "whole numbers" if _is_whole(profile) else "numbers")
+            what = "whole numbers" if _is_whole(profile) else "numbers"
+            found.possible[name] = _different(profile, what) + (MOMENTS if _may_be_moments(profile) else "")
             if _is_whole(profile) and _never_repeats(profile):
                 undecided.append(name)
     by_order = _monotonic(table, [name for name in undecided if not _identifies(name, profiles[name])], settings)
     for name in undecided:
-        if name in by_order or _identifies(name, profiles[name]):
+        rises = name in by_order and not _may_be_moments(profiles[name])
+        if rises or _identifies(name, profiles[name]):
             found.certain[name] = found.possible.pop(name)
     return found
 
@@ -121,6 +125,12 @@ def _identifies(name: str, profile: ColumnProfile) -> bool:
     assert profile.low is not None and profile.high is not None
     expected_pairs = profile.present**2 / (2 * (profile.high - profile.low + 1))
     return _is_named_id(name) or expected_pairs >= EXPECTED_PAIRS
+
+
+def _may_be_moments(profile: ColumnProfile) -> bool:
+    """Whether all numbers count from 1970, in one unit, to a year that is read."""
+    assert profile.low is not None and profile.high is not None
+    return any(FIRST.timestamp() <= profile.low / n and profile.high / n < END.timestamp() for n in UNITS.values())
 
 
 def _is_named_id(name: str) -> bool:

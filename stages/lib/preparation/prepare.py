@@ -13,7 +13,7 @@ from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype
 from stages.lib.preparation.column_profile import ColumnProfile, constant_columns, in_groups, profile_columns
 from stages.lib.preparation.column_types import cast_feature, dtype_of, infer_type
-from stages.lib.preparation.declared_columns import check_declared_columns
+from stages.lib.preparation.declared_columns import declared_problems
 from stages.lib.preparation.engine import Engine
 from stages.lib.preparation.features import ORDER
 from stages.lib.preparation.identifiers import Identifiers, find_identifiers, is_index
@@ -55,15 +55,19 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
         features.remove(name)
     check_target(sessions, target, settings.positive_class)
     constant = constant_columns(sessions, features)
+    hints = []
     for column, names in omitted.items():
-        hint = f"prepare.clicks.columns.{column}"
-        left_out.add(
-            f"left out the features that need a column for {column}, {', '.join(names)}", len(names), hint=hint
-        )
-    left_out.add(f"left out the features that are the same in every session, {', '.join(constant)}", len(constant))
+        param, needed = f"prepare.clicks.columns.{column}", f"the features that need a column for {column}"
+        if source_name := settings.clicks.columns.get(column):
+            what = f"no column '{source_name}' in the log: left out {needed}, {', '.join(names)}"
+            left_out.add(what, len(names), hint=param)
+        else:
+            hints.append(f"no {param}: without {needed}, {', '.join(names)}")
+    what = "left out the features that are the same in every session"
+    left_out.add(what, len(constant), hint=drop_param(constant))
     table = sessions.drop(*settings.drop, *constant).order_by(ORDER)
     dtypes = {name: dtype_of(sessions[name].type()) for name in features if name not in constant}
-    return Prepared(table, {**CLICK_ROLES, target: "target"}, dtypes)
+    return Prepared(table, {**CLICK_ROLES, target: "target"}, dtypes, hints)
 
 
 def prepare_table(rows: Table, settings: Prepare, left_out: LeftOut) -> Prepared:
@@ -75,7 +79,7 @@ def prepare_table(rows: Table, settings: Prepare, left_out: LeftOut) -> Prepared
     Raises:
         InputError: columns can't be used; the message names all of them, and the params that settle them.
     """
-    check_declared_columns(rows, settings)
+    raise_problems(declared_problems(rows, settings), settings)
     keys, target = [name for _, name in settings.keys if name], settings.target
     names = [name for name in rows.columns if name not in {target, *keys, *settings.drop}]
     profiles = profile_columns(rows, names, settings)

@@ -93,8 +93,8 @@ def yaml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def _as_yaml(params: Mapping[str, Any]) -> list[str]:
+def _as_yaml(changed: Mapping[str, Any]) -> list[str]:
     return [
         f"  {param}: {yaml_list(value) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)}"
-        for param, value in params.items()
+        for param, value in changed.items()
     ]

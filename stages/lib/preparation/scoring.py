@@ -2,16 +2,19 @@
 
 import ibis
 from ibis import _
-from ibis.expr.types import Column, Table
+from ibis.expr.types import BooleanColumn, Column, Table
 
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype, Schema
+from stages.lib.preparation.column_profile import in_groups
 from stages.lib.preparation.engine import Engine
 from stages.lib.preparation.features import ORDER
-from stages.lib.preparation.nulls import with_nulls
+from stages.lib.preparation.macros import Macro
+from stages.lib.preparation.nulls import null_if_missing
 from stages.lib.preparation.partitions import sessions_from_clicks
 from stages.lib.preparation.prepare import CLICK_ROLES
+from stages.lib.preparation.side_by_side import join_side_by_side
 from stages.lib.preparation.timestamps import FIRST_YEAR, LAST_YEAR, days_since_1970
 from stages.lib.preparation.values import can_be, canonical
 
@@ -58,37 +61,52 @@ def _sessions_of_table(rows: Table, schema: Schema, left_out: LeftOut) -> tuple[
     for name in (*keys, *schema.features):
         if name not in rows.columns:
             raise InputError(f"no column '{name}', which the model was trained on; it has {', '.join(rows.columns)}")
-    if not keys:
-        rows, keys = rows.mutate(**{ROW: ibis.row_number()}), [ROW]
-    rows = with_nulls(rows, [*schema.features], schema.na_values)
-    features = {name: _read(rows[name], name, dtype, schema) for name, dtype in schema.features.items()}
+    for name, dtype in schema.features.items():
+        if not can_be(rows[name], dtype):
+            raise InputError(f"column '{name}': {rows[name].type()}; the model was trained on {PLURALS[dtype]}")
+    reads = {
+        dtype: Macro(lambda column, dtype=dtype: _read(column, dtype, schema)) for dtype in {*schema.features.values()}
+    }
+    features = {name: reads[dtype](rows[name]) for name, dtype in schema.features.items()}
     _check_readable(rows, features, schema, left_out)
-    return rows.select(*keys, **features), keys
+    row = {name: rows[name] for name in keys} or {ROW: ibis.row_number()}
+    first, *others = ({name: features[name] for name in group} for group in in_groups([*features]))
+    tables = [rows.select(**row, **first), *(rows.select(**group) for group in others)]
+    return join_side_by_side(tables), [*row]
 
 
-def _read(column: Column, name: str, dtype: Dtype, schema: Schema) -> Column:
+def _read(column: Column, dtype: Dtype, schema: Schema) -> Column:
     """The column as the model's dtype; null for values that can't be read as such."""
-    if not can_be(column, dtype):
-        raise InputError(f"column '{name}': {column.type()}; the model was trained on {PLURALS[dtype]}")
-    value = canonical(column, dtype, schema)
+    value = canonical(null_if_missing(column, schema.na_values), dtype, schema)
     return days_since_1970(value) if dtype == "date" else value
 
 
 def _check_readable(rows: Table, features: dict[str, Column], schema: Schema, left_out: LeftOut) -> None:
     """Every number and date can be read, except in columns that params declare as dates, whose others are missing."""
     checked = [name for name, dtype in schema.features.items() if dtype != "category"]
-    unreadable = {name: rows[name].notnull() & ~_is_finite(features[name]) for name in checked}
-    counts = rows.aggregate(rows=_.count(), **{f"unreadable {name}": unreadable[name].sum() for name in checked})
-    values = counts.to_pyarrow().to_pylist()[0]
-    for name in checked:
-        if count := values[f"unreadable {name}"]:
-            text = rows.aggregate(text=rows[name].cast("string").min(where=unreadable[name]))
-            example = text.to_pyarrow()["text"][0].as_py()
-            if name in schema.dates:
-                left_out.add(f"column '{name}': values that are not dates are missing", count, example)
-                continue
-            problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
-            raise InputError(f"column '{name}': {problem}, such as '{example}'")
+    is_present = Macro(lambda column: null_if_missing(column, schema.na_values).notnull())
+    unreadable = Macro(lambda is_present, value: is_present & ~_is_finite(value))
+    n_unreadable = Macro(lambda is_unreadable: is_unreadable.sum().fill_null(0), aggregates=True)
+    for group in in_groups(checked):
+        inner = rows.select(
+            **{str(i): unreadable(is_present(rows[name]), features[name]) for i, name in enumerate(group)}
+        )
+        counts = inner.aggregate(**{key: n_unreadable(inner[key]) for key in inner.columns}, rows=_.count())
+        (values,) = counts.to_pyarrow().to_pylist()
+        for i, name in enumerate(group):
+            if count := values[str(i)]:
+                example = _example(rows[name], unreadable(is_present(rows[name]), features[name]))
+                if name in schema.dates:
+                    left_out.add(f"column '{name}': values that are not dates are missing", count, example)
+                    continue
+                problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
+                raise InputError(f"column '{name}': {problem}, such as '{example}'")
+
+
+def _example(column: Column, condition: BooleanColumn) -> str:
+    """The least value, as text, of those that meet the condition."""
+    text = column.cast("string").min(where=condition)
+    return str(text.to_pyarrow().as_py())
 
 
 def _is_finite(number: Column) -> Column:
