@@ -211,6 +211,8 @@ def test_new_rows_may_be_written_in_another_way_than_those_of_the_training(table
     options: dict[str, Any] = {"encoding": "utf-16", "delimiter": ";", "truncated_last_line": "drop"}
     score.main(tables / MODEL, tables / "new.csv", output=tables / "scores.parquet", **options)
     np.testing.assert_array_equal(pd.read_parquet(tables / "scores.parquet").probability, expected)
+    assert "set --truncated-last-line to drop" in error_of(tables, frame.to_csv(index=False).encode() + b"1,2")
+    assert error_of(tables, frame.assign(browser="é").to_csv(index=False).encode("latin-1")).endswith("set --encoding")
     with pytest.raises(InputError, match=r"^--encoding: expected the name of an encoding, .* got 'ansi'$"):
         score.main(tables / MODEL, tables / "new.csv", output=tables / "never.csv", encoding="ansi")
 
@@ -230,7 +232,6 @@ def test_the_command_names_its_arguments() -> None:
     command = [sys.executable, "-m", "stages.score", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--unknown-categories {error,warn}" in done.stdout
-
     assert "--encoding ENCODING" in done.stdout and "--truncated-last-line {error,drop}" in done.stdout
     assert "-o OUTPUT, --output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
 

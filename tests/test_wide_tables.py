@@ -11,10 +11,15 @@ from helpers import PreparedSessions
 from ibis.expr.types import Column, Value
 
 from benchmarks.prepare_by_columns import random_table
+from stages.lib.common.errors import InputError
+from stages.lib.dataset.left_out import LeftOut
+from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.preparation.column_profile import COLUMNS_PER_QUERY
 from stages.lib.preparation.engine import connect_duckdb
 from stages.lib.preparation.macros import Macro
+from stages.lib.preparation.reader import open_source
+from stages.lib.preparation.scoring import sessions_to_score
 from stages.lib.preparation.side_by_side import join_side_by_side
 
 ROWS, COLUMNS = 120, 3 * COLUMNS_PER_QUERY + 1
@@ -50,6 +55,25 @@ def test_all_columns_keep_their_values_names_and_rows(
     assert sessions.names("visitor") == ["column 50"] and sessions.names("feature") == features
     expected = wide.apply(lambda column: column.str.strip() if column.dtype == object else column)
     pd.testing.assert_frame_equal(values(sessions), expected[sessions.to_arrow().column_names])
+
+
+def test_new_rows_of_many_columns_are_those_of_the_training(prepared: PreparedSessions, wide: pd.DataFrame) -> None:
+    sessions = prepared(wide, **{"prepare.keys.visitor": "column 50"})
+    schema = Schema.from_arrow(sessions.table.schema)
+    wide.drop(columns="buys").to_parquet("new.parquet")
+    new_rows = rows_to_score(Path("new.parquet"), schema)
+    assert [*new_rows] == ["row", *schema.features]
+    expected = values(sessions).drop(columns=["buys", "column 50"])
+    pd.testing.assert_frame_equal(new_rows.drop(columns="row"), expected, check_dtype=False)
+    last = [*wide][-1]
+    wide.assign(**{last: ["many", *wide[last].astype(str)[1:]]}).to_csv("new.csv", index=False)
+    with pytest.raises(InputError, match=f"'{last}': 1 of {ROWS} values are not numbers, such as 'many'"):
+        rows_to_score(Path("new.csv"), schema)
+
+
+def rows_to_score(path: Path, schema: Schema) -> pd.DataFrame:
+    with open_source(path, schema, Path("scores.csv"), left_out=LeftOut()) as (rows, engine):
+        return sessions_to_score(rows, schema, engine, LeftOut())[0].to_pandas()
 
 
 def test_a_table_with_a_memory_limit_is_the_same_table(prepared: PreparedSessions) -> None:

@@ -85,19 +85,17 @@ def profile_columns(table: Table, names: list[str], settings: Prepare) -> dict[s
         for statistics in (_any_statistics, _number_statistics, _text_statistics, _date_statistics)
     )
 
-    def basic(column: Column) -> tuple[Macro, list[Column]]:
-        value, type_ = normalize(column), column.type()
-        is_number = can_be(column, "number") and not type_.is_boolean()
+    def basic(name: str, value: Column) -> tuple[Macro, list[Column]]:
+        is_number = can_be(table[name], "number") and not table[name].type().is_boolean()
         return (of_number, [value, number(value)]) if is_number else (of_any, [value])
 
-    def other(column: Column) -> tuple[Macro, list[Column]]:
-        value = normalize(column)
-        moment = (declared_date if column.get_name() in settings.dates else date)(value)
-        if column.type().is_string():
+    def other(name: str, value: Column) -> tuple[Macro, list[Column]]:
+        moment = (declared_date if name in settings.dates else date)(value)
+        if table[name].type().is_string():
             return of_text, [value, number(value), moment]
         return of_date, [value, moment]
 
-    statistics: dict[str, dict[str, Any]] = _aggregate(table, names, basic)
+    statistics: dict[str, dict[str, Any]] = _aggregate(table, names, normalize, basic)
     # Whatever else a text may be is of no interest in a column that has only numbers.
     texts = [
         name
@@ -109,7 +107,7 @@ def profile_columns(table: Table, names: list[str], settings: Prepare) -> dict[s
             and statistics[name]["numbers"] - statistics[name]["flags"] < n_rows - statistics[name]["missing"]
         )
     ]
-    more = _aggregate(table, texts, other)
+    more = _aggregate(table, texts, normalize, other)
     return {name: ColumnProfile(rows=n_rows, **statistics[name], **more.get(name, {})) for name in names}
 
 
@@ -134,18 +132,22 @@ def in_groups(names: list[str]) -> Iterator[list[str]]:
 
 
 def _aggregate(
-    table: Table, names: list[str], statistics_of: Callable[[Column], tuple[Macro, list[Column]]]
+    table: Table,
+    names: list[str],
+    normalize: Macro,
+    statistics_of: Callable[[str, Column], tuple[Macro, list[Column]]],
 ) -> dict[str, dict[str, Any]]:
-    """For each column its statistics, by a macro and what it is called with."""
+    """For each column its statistics, by a macro and what it is called with, which is made of the normalized column."""
     found: dict[str, dict[str, Any]] = {}
     for group in in_groups(names):
-        # Numbered, since any name may be the name of a column.
+        # Numbered, since any name may be the name of a column. Each step is a query inside the next one, so that it is
+        # computed once, and not wherever the next one refers to it.
+        normalized = table.select(**{str(number): normalize(table[name]) for number, name in enumerate(group)})
         calls: list[tuple[Macro, dict[str, Column]]] = []
-        for name in group:
-            macro, columns = statistics_of(table[name])
-            calls.append((macro, {f"{position} of {len(calls)}": column for position, column in enumerate(columns)}))
-        # In a query inside the other one, the columns are computed once, and not in each of the statistics.
-        inner = table.select(**{key: column for _, columns in calls for key, column in columns.items()})
+        for number, name in enumerate(group):
+            macro, columns = statistics_of(name, normalized[str(number)])
+            calls.append((macro, {f"{position} of {number}": column for position, column in enumerate(columns)}))
+        inner = normalized.select(**{key: column for _, columns in calls for key, column in columns.items()})
         values = inner.aggregate(
             **{str(number): macro(*(inner[key] for key in columns)) for number, (macro, columns) in enumerate(calls)}
         )

@@ -141,9 +141,11 @@ def _is_named_id(name: str) -> bool:
 def _monotonic(table: Table, names: list[str], settings: Prepare) -> set[str]:
     """The columns whose numbers rise, or fall, from each row to the next."""
     monotonic = set()
-    number = Macro(lambda column: parse_number(null_if_missing(column, settings.na_values), settings))
+    normalize = Macro(lambda column: null_if_missing(column, settings.na_values))
+    number = Macro(lambda column: parse_number(column, settings))
     for group in in_groups(names):
-        numbers = table.select(**{str(i): number(table[name]) for i, name in enumerate(group)})
+        normalized = table.select(**{str(i): normalize(table[name]) for i, name in enumerate(group)})
+        numbers = normalized.select(**{key: number(normalized[key]) for key in normalized.columns})
         # The order is that of the rows, since DuckDB reads the source in one thread.
         steps = numbers.select(**{f"step {key}": numbers[key] - numbers[key].lag() for key in numbers.columns})
         limits = {

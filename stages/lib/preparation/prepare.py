@@ -126,22 +126,24 @@ def _without_information(name: str, profile: ColumnProfile) -> bool:
 def _cast(rows: Table, keys: list[str], types: dict[str, dt.DataType], settings: Prepare) -> Table:
     """The keys, the features as their types, and the target."""
     target, time = settings.target, settings.keys.time
+    normalize = Macro(lambda column: null_if_missing(column, settings.na_values))
     casts = {
-        type_: Macro(
-            lambda column, type_=type_: cast_feature(null_if_missing(column, settings.na_values), type_, settings)
-        )
-        for type_ in {*types.values()}
+        type_: Macro(lambda column, type_=type_: cast_feature(column, type_, settings)) for type_ in {*types.values()}
     }
     first, *others = in_groups([*types])
-    narrow = with_nulls(rows.select(*keys, *first, target), keys, settings.na_values)
+    # One query inside the other, so that a column is normalized once, and not wherever a cast refers to it
+    narrow = rows.select(**{name: normalize(rows[name]) for name in (*keys, *first)}, **{target: rows[target]})
     columns = {name: as_category(narrow[name]) for name in keys} | {
         name: casts[types[name]](narrow[name]) for name in first
     }
     if time:
         columns[time] = parse_time(narrow, time, settings)
     columns[target] = encode_target(narrow[target], settings.positive_class)
-    tables = [rows.select(**{name: casts[types[name]](rows[name]) for name in group}) for group in others]
-    return join_side_by_side([narrow.select(**columns), *tables]).select(*keys, *types, target)
+    tables = [narrow.select(**columns)]
+    for group in others:
+        normalized = rows.select(**{name: normalize(rows[name]) for name in group})
+        tables.append(normalized.select(**{name: casts[types[name]](normalized[name]) for name in group}))
+    return join_side_by_side(tables).select(*keys, *types, target)
 
 
 def _report_columns(profiles: dict[str, ColumnProfile], identifiers: Identifiers, left_out: LeftOut) -> None:

@@ -2,7 +2,7 @@
 
 import ibis
 from ibis import _
-from ibis.expr.types import BooleanColumn, Column, Table
+from ibis.expr.types import Column, Table
 
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.left_out import LeftOut
@@ -64,49 +64,60 @@ def _sessions_of_table(rows: Table, schema: Schema, left_out: LeftOut) -> tuple[
     for name, dtype in schema.features.items():
         if not can_be(rows[name], dtype):
             raise InputError(f"column '{name}': {rows[name].type()}; the model was trained on {PLURALS[dtype]}")
-    reads = {
-        dtype: Macro(lambda column, dtype=dtype: _read(column, dtype, schema)) for dtype in {*schema.features.values()}
-    }
-    features = {name: reads[dtype](rows[name]) for name, dtype in schema.features.items()}
-    _check_readable(rows, features, schema, left_out)
-    row = {name: rows[name] for name in keys} or {ROW: ibis.row_number()}
-    first, *others = ({name: features[name] for name in group} for group in in_groups([*features]))
-    tables = [rows.select(**row, **first), *(rows.select(**group) for group in others)]
+    normalize = Macro(lambda column: null_if_missing(column, schema.na_values))
+    read = {dtype: Macro(lambda column, dtype=dtype: _read(column, dtype, schema)) for dtype in PLURALS}
+    row = {name: rows[name] for name in keys} or {_row_name(schema): ibis.row_number()}
+    tables = []
+    for number, group in enumerate(in_groups([*schema.features])):
+        # One query inside the other, so that a column is normalized once, and not wherever `_read` refers to it
+        normalized = rows.select(**({} if number else row), **{name: normalize(rows[name]) for name in group})
+        features = {name: read[schema.features[name]](normalized[name]) for name in group}
+        _check_readable(normalized, features, schema, left_out)
+        tables.append(normalized.select(*(() if number else row), **features))
     return join_side_by_side(tables), [*row]
 
 
 def _read(column: Column, dtype: Dtype, schema: Schema) -> Column:
     """The column as the model's dtype; null for values that can't be read as such."""
-    value = canonical(null_if_missing(column, schema.na_values), dtype, schema)
+    value = canonical(column, dtype, schema)
     return days_since_1970(value) if dtype == "date" else value
 
 
-def _check_readable(rows: Table, features: dict[str, Column], schema: Schema, left_out: LeftOut) -> None:
+def _row_name(schema: Schema) -> str:
+    """ROW, or a name like it that no feature has."""
+    name, taken = ROW, {feature.lower() for feature in schema.features}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _check_readable(normalized: Table, features: dict[str, Column], schema: Schema, left_out: LeftOut) -> None:
     """Every number and date can be read, except in columns that params declare as dates, whose others are missing."""
-    checked = [name for name, dtype in schema.features.items() if dtype != "category"]
-    is_present = Macro(lambda column: null_if_missing(column, schema.na_values).notnull())
-    unreadable = Macro(lambda is_present, value: is_present & ~_is_finite(value))
-    n_unreadable = Macro(lambda is_unreadable: is_unreadable.sum().fill_null(0), aggregates=True)
-    for group in in_groups(checked):
-        inner = rows.select(
-            **{str(i): unreadable(is_present(rows[name]), features[name]) for i, name in enumerate(group)}
-        )
-        counts = inner.aggregate(**{key: n_unreadable(inner[key]) for key in inner.columns}, rows=_.count())
-        (values,) = counts.to_pyarrow().to_pylist()
-        for i, name in enumerate(group):
-            if count := values[str(i)]:
-                example = _example(rows[name], unreadable(is_present(rows[name]), features[name]))
-                if name in schema.dates:
-                    left_out.add(f"column '{name}': values that are not dates are missing", count, example)
-                    continue
-                problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
-                raise InputError(f"column '{name}': {problem}, such as '{example}'")
+    checked = [name for name in features if schema.features[name] != "category"]
+    if not checked:
+        return
+    # Numbered, since any name may be the name of a column
+    pairs = normalized.select(
+        **{f"normalized {i}": normalized[name] for i, name in enumerate(checked)},
+        **{f"read {i}": features[name] for i, name in enumerate(checked)},
+    )
+    unreadable = [_is_unreadable(pairs[f"normalized {i}"], pairs[f"read {i}"]) for i in range(len(checked))]
+    counts = pairs.aggregate(
+        rows=_.count(), **{str(i): condition.sum().fill_null(0) for i, condition in enumerate(unreadable)}
+    )
+    (values,) = counts.to_pyarrow().to_pylist()
+    for i, name in enumerate(checked):
+        if count := values[str(i)]:
+            example = pairs[f"normalized {i}"].cast("string").min(where=unreadable[i]).to_pyarrow().as_py()
+            if name in schema.dates:
+                left_out.add(f"column '{name}': values that are not dates are missing", count, example)
+                continue
+            problem = f"{count} of {values['rows']} values are not {PLURALS[schema.features[name]]}"
+            raise InputError(f"column '{name}': {problem}, such as '{example}'")
 
 
-def _example(column: Column, condition: BooleanColumn) -> str:
-    """The least value, as text, of those that meet the condition."""
-    text = column.cast("string").min(where=condition)
-    return str(text.to_pyarrow().as_py())
+def _is_unreadable(normalized: Column, read: Column) -> Column:
+    return normalized.notnull() & ~_is_finite(read)
 
 
 def _is_finite(number: Column) -> Column:
