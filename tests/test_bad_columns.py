@@ -80,9 +80,7 @@ COLUMNS = {
     ),
     **{
         f"dates written as {form}": Case(
-            f"look like dates; set prepare.date_format, such as '{form.removesuffix(' %H:%M')}'"
-            if form != "%m/%d/%Y"
-            else "look like dates; set prepare.date_format, such as '%d/%m/%Y'",
+            f'look like dates; set prepare.date_format: "{form}"',
             SESSIONS.assign(x=DAYS.dt.strftime(form)),
         )
         for form in ("%d.%m.%Y", "%m/%d/%Y", "%d-%m-%y", "%Y/%m/%d", "%d.%m.%Y %H:%M")

@@ -54,6 +54,10 @@ LOGS = {
         "prepare.clicks.session_ids to per_visitor",
         LOG.assign(visitor=LOG.index // 2, session=0),
     ),
+    "a time whose time of day is in another column": Case(
+        "column 'time': all 60 rows have a day without a time of day; write both in one column",
+        LOG.assign(time=LOG.time.dt.date, clock=LOG.time.dt.time),
+    ),
     "a time in the far future": Case(
         "column 'time': no readable time in 1 of 60 rows, such as '2999-01-01 00:00:00'; expected ISO 8601",
         LOG.assign(time=TIMES.where(LOG.index != 3, "2999-01-01 00:00:00")),

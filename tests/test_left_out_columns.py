@@ -75,6 +75,13 @@ def test_with_strict_a_constant_is_an_error_whose_params_can_be_pasted(prepare: 
     assert prepare(content, "a.csv", **{"prepare.strict": True, "prepare.drop": ["a: b", "no"]}).code == 0
 
 
+def test_values_that_count_as_missing_are_reported(prepare: PrepareTable) -> None:
+    content = frame(x=repeated("a", " None", "b", ""), y=repeated(1, 2, -1, 4))
+    ran = prepare(content, "a.csv", **{"prepare.na_values": ["None", "", "-1"]})
+    assert "column 'x': values that count as missing: 10, such as ' None' (prepare.na_values)\n" in ran.out
+    assert "column 'y': values that count as missing: 10, such as '-1' (prepare.na_values)\n" in ran.out
+
+
 IDENTIFIERS = {
     "a sorted index": np.arange(N),
     "an index from the end": np.arange(N)[::-1] + 1000,

@@ -114,9 +114,24 @@ def test_dates_in_another_form_are_refused_until_params_name_it(
     prepare: PrepareTable, prepared: PreparedSessions, values: tuple[str, str], form: str
 ) -> None:
     table = frame(x=repeated(*values))
-    assert f"look like dates; set prepare.date_format, such as '{form}'" in prepare(table).error
+    assert f'look like dates; set prepare.date_format: "{form}"' in prepare(table).error
     days = prepared(table, **{"prepare.date_format": form}).table["x"].to_pylist()
     assert days[:2] == [datetime.strptime(value, form).toordinal() - 719163 for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (("05/01/2024", "05/13/2024"), '"%m/%d/%Y"; or'),
+        (("05/01/2024", "13/05/2024"), '"%d/%m/%Y"; or'),
+        (("05/01/2024", "05/02/2024"), '"%d/%m/%Y" (prepare.date_format: "%m/%d/%Y" reads them too); or'),
+        (("5/13/24 1:45 PM", "5/14/24 11:00 AM"), '"%m/%d/%y %I:%M %p"; or'),
+        (("May 5, 2024 13:45:07", "Jun 6, 2024 00:00:00"), '"%b %d, %Y %H:%M:%S"; or'),
+    ],
+    ids=str,
+)
+def test_the_form_that_reads_the_dates_is_named(prepare: PrepareTable, values: tuple[str, str], advice: str) -> None:
+    assert f"look like dates; set prepare.date_format: {advice}" in prepare(frame(x=repeated(*values))).error
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_numbers_in_another_form_are_refused_until_params_name_it(
 ) -> None:
     table = frame(x=repeated(*texts))
     error = prepare(table).error
-    assert any(f"{param}: " in error for param in settings) and "look like" in error
+    assert all(f"{param}: " in error for param in settings) and "look like" in error
     assert prepare(table, **settings).code == 0
     assert read_sessions(Path("prepared.parquet")).table["x"].to_pylist()[: len(numbers)] == numbers
     assert prepare(table, **CATEGORY).code == 0

@@ -30,6 +30,8 @@ class ColumnProfile:
         low: the smallest number.
         high: the largest number.
         flags: of the numbers, the texts true and false.
+        marked: values that `na_values` calls missing.
+        marked_example: one of them.
         with_digits: texts that have a digit, but are neither numbers nor dates.
         not_a_number: an example.
         not_a_date: an example.
@@ -38,6 +40,8 @@ class ColumnProfile:
     rows: int
     missing: int
     distinct: int
+    marked: int = 0
+    marked_example: str | None = None
     numbers: int = 0
     integers: int = 0
     whole: int = 0
@@ -85,11 +89,11 @@ def profile_columns(table: Table, names: list[str], settings: Prepare) -> dict[s
         for statistics in (_any_statistics, _number_statistics, _text_statistics, _date_statistics)
     )
 
-    def basic(name: str, value: Column) -> tuple[Macro, list[Column]]:
+    def basic(name: str, raw: Column, value: Column) -> tuple[Macro, list[Column]]:
         is_number = can_be(table[name], "number") and not table[name].type().is_boolean()
-        return (of_number, [value, number(value)]) if is_number else (of_any, [value])
+        return (of_number, [raw, value, number(value)]) if is_number else (of_any, [raw, value])
 
-    def other(name: str, value: Column) -> tuple[Macro, list[Column]]:
+    def other(name: str, raw: Column, value: Column) -> tuple[Macro, list[Column]]:
         moment = (declared_date if name in settings.dates else date)(value)
         if table[name].type().is_string():
             return of_text, [value, number(value), moment]
@@ -135,17 +139,20 @@ def _aggregate(
     table: Table,
     names: list[str],
     normalize: Macro,
-    statistics_of: Callable[[str, Column], tuple[Macro, list[Column]]],
+    statistics_of: Callable[[str, Column, Column], tuple[Macro, list[Column]]],
 ) -> dict[str, dict[str, Any]]:
     """For each column its statistics, by a macro and what it is called with, which is made of the normalized column."""
     found: dict[str, dict[str, Any]] = {}
     for group in in_groups(names):
         # Numbered, since any name may be the name of a column. Each step is a query inside the next one, so that it is
         # computed once, and not wherever the next one refers to it.
-        normalized = table.select(**{str(number): normalize(table[name]) for number, name in enumerate(group)})
+        normalized = table.select(
+            **{f"raw {number}": table[name] for number, name in enumerate(group)},
+            **{f"value {number}": normalize(table[name]) for number, name in enumerate(group)},
+        )
         calls: list[tuple[Macro, dict[str, Column]]] = []
         for number, name in enumerate(group):
-            macro, columns = statistics_of(name, normalized[str(number)])
+            macro, columns = statistics_of(name, normalized[f"raw {number}"], normalized[f"value {number}"])
             calls.append((macro, {f"{position} of {number}": column for position, column in enumerate(columns)}))
         inner = normalized.select(**{key: column for _, columns in calls for key, column in columns.items()})
         values = inner.aggregate(
@@ -159,16 +166,27 @@ def _normalize(column: Column, na_values: list[str]) -> Column:
     return column.cast("string") if column.type().is_uuid() else null_if_missing(column, na_values)
 
 
-def _any_statistics(value: Column) -> StructValue:
-    return ibis.struct({"missing": _count(value.isnull()), "distinct": value.nunique()})
+def _missing_statistics(raw: Column, value: Column) -> dict[str, Value]:
+    type_ = raw.type()
+    is_there = raw.strip() != "" if type_.is_string() else raw.notnull()
+    is_marked = value.isnull() & (is_there & ~raw.isnan() if type_.is_floating() else is_there)
+    return {
+        "missing": _count(value.isnull()),
+        "distinct": value.nunique(),
+        "marked": _count(is_marked),
+        "marked_example": raw.cast("string").min(where=is_marked),
+    }
 
 
-def _number_statistics(value: Column, number: Column) -> StructValue:
+def _any_statistics(raw: Column, value: Column) -> StructValue:
+    return ibis.struct(_missing_statistics(raw, value))
+
+
+def _number_statistics(raw: Column, value: Column, number: Column) -> StructValue:
     is_whole = number % 1 == 0
     return ibis.struct(
         {
-            "missing": _count(value.isnull()),
-            "distinct": value.nunique(),
+            **_missing_statistics(raw, value),
             "numbers": _count(number.notnull()),
             "whole": _count(is_whole),
             "integers": _count(is_whole & (number.abs() < MAX_EXACT)),

@@ -9,7 +9,7 @@ from stages.lib.preparation.column_profile import ColumnProfile
 from stages.lib.preparation.identifiers import has_many_texts
 from stages.lib.preparation.nulls import null_if_missing, with_nulls
 from stages.lib.preparation.numbers import parse_number
-from stages.lib.preparation.other_forms import other_form
+from stages.lib.preparation.other_forms import OtherForm, other_form
 from stages.lib.preparation.problems import ColumnProblem, drop_param
 from stages.lib.preparation.timestamps import FORMS, TIMESTAMP, days_since_1970, is_datetime
 from stages.lib.preparation.values import can_be, canonical
@@ -89,16 +89,18 @@ def _check_declared_category(name: str, profile: ColumnProfile) -> None:
 def _check_inferred_category(name: str, table: Table, profile: ColumnProfile, settings: Prepare) -> None:
     """Check that the texts are not dates or numbers in another form, which are no categories."""
     if form := _other_form(name, table, profile, settings):
-        many = has_many_texts(profile)
         problem = f"column '{name}': {profile.distinct} different texts in {profile.rows} rows; {form}"
+        if form.params:
+            raise form.problem(problem, f"or add it to prepare.categories: [{name}]")
+        many = has_many_texts(profile)
         other = f"leave it out with {drop_param([name])}" if many else f"add it to prepare.categories: [{name}]"
         raise ColumnProblem(problem, f"or {other}", add={"drop" if many else "categories": [name]})
 
 
-def _other_form(name: str, table: Table, profile: ColumnProfile, settings: Prepare) -> str:
+def _other_form(name: str, table: Table, profile: ColumnProfile, settings: Prepare) -> OtherForm | None:
     # Texts without digits are neither numbers nor dates; to count the others takes a query for each column.
     if not table[name].type().is_string() or not profile.with_digits:
-        return ""
+        return None
     return other_form(null_if_missing(table[name], settings.na_values), settings)
 
 
@@ -128,7 +130,9 @@ def _check_numbers(name: str, table: Table, profile: ColumnProfile, settings: Pr
             f"column '{name}': {count} of {profile.present} values are not numbers, such as '{profile.not_a_number}'"
         )
         form = _other_form(name, table, profile, settings)
-        hint = form or "add it to prepare.na_values, or the column to prepare.categories"
+        if form and form.params:
+            raise form.problem(problem, str(form))
+        hint = str(form or "add it to prepare.na_values, or the column to prepare.categories")
         if profile.numbers < TYPE_SHARE * profile.present:  # declared numeric by mistake
             raise ColumnProblem(problem, hint, add={"drop": [name]} if form else {}, remove={"numeric": [name]})
         others = _texts_among_numbers(name, table, settings)

@@ -30,6 +30,7 @@ OPTIONAL = (*TEXTS, *INTEGERS, "price")
 EVENTS = ("view", "click", "scroll", "tab", "add", "remove", "purchase")
 PAGE_TYPES = ("product", "search", "overview", "sale", "cart")
 SESSION = ["visitor", "session"]  # sessions of two visitors may have the same name
+MIN_ROWS = 20  # in so few, all times may well be a midnight
 UNREADABLE_SHARE = 0.5  # of a column's values, above which the column is taken to be written in another way
 COLUMNS = "prepare.clicks.columns"
 
@@ -89,6 +90,7 @@ def normalize_events(log: Table, settings: Prepare | Schema, left_out: LeftOut, 
         typed,
         checks
         | {
+            "time of day": Check(typed.time != typed.time.truncate("D")),
             "unmapped": Check(typed.event.isnull()),
             "refunds": Check(is_refund),
             "reversals": Check(is_reversal),
@@ -185,6 +187,11 @@ def _check_times(rows: int, matches: dict[str, Matches], clicks: Clicks) -> None
         such_as = f", such as '{example}'" if example is not None else ""
         raise InputError(
             f"column '{clicks.columns['time']}': no readable time in {count} of {rows} rows{such_as}; expected {FORMS}"
+        )
+    if rows > MIN_ROWS and not matches["time of day"].count:
+        raise InputError(
+            f"column '{clicks.columns['time']}': all {rows} rows have a day without a time of day; write both in one "
+            "column"
         )
 
 

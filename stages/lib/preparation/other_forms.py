@@ -1,19 +1,36 @@
 """Texts that are nearly all numbers or dates in a form that is not read: no categories, but a param that is not set."""
 
+import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ibis import _
-from ibis.expr.types import Column
+from ibis.expr.types import Column, Table
 
 from stages.lib.preparation.numbers import parse_number
+from stages.lib.preparation.problems import ColumnProblem
 from stages.lib.preparation.timestamps import parse_timestamp
 from stages.lib.preparation.values import Formats
 
+Params = dict[str, Any]  # of `prepare`
+
 SHARE = 0.9  # of the texts
 NUMBER = r"[+-]?\(?(\d+|\d{1,3}([., '\x{00A0}\x{202F}\x{2019}]\d{3})+)([.,]\d+)?\)?"
+NO_UNIT = r"[-+\d.,'\s\x{00A0}\x{202F}\x{2019}()]"
+MAX_UNITS = 5
 CODES = "USD|EUR|GBP|JPY|CNY|INR|CHF|RUB|BRL|PLN|SEK|NOK|DKK|CZK|HUF|TRY|AUD|CAD|NZD|MXN|KRW"
 CURRENCY = rf"([A-Z]{{0,2}}\p{{Sc}}|kr\.?|zł|Rs\.?|{CODES})"
 MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# How numbers may be written; the first of several that read the same texts comes first in messages.
+SEPARATORS: list[Params] = [
+    {},
+    {"decimal": ","},
+    {"thousands": ","},
+    *({"decimal": ",", "thousands": character} for character in ". '"),
+    *({"thousands": character} for character in " '"),
+]
 KINDS = {
     "numbers": rf"^{NUMBER}$",
     "percentages": rf"^{NUMBER}\s?%$",
@@ -29,73 +46,133 @@ KINDS = {
 }
 
 
-def other_form(column: Column, formats: Formats) -> str:
-    """What texts look like, with an example, and the params to set; empty if they are neither numbers nor dates.
+class ChangedFormats:
+    """The formats with some params changed; units are added."""
+
+    def __init__(self, formats: Formats, changes: Params) -> None:
+        self.decimal = changes.get("decimal", formats.decimal)
+        self.thousands = changes.get("thousands", formats.thousands)
+        self.units = [*formats.units, *changes.get("units", [])]
+        self.date_format = changes.get("date_format", formats.date_format)
+
+
+@dataclass(frozen=True)
+class OtherForm:
+    """Texts that are nearly all numbers or dates in a form that is not read.
+
+    Attributes:
+        kind: one of KINDS.
+        example: one of the texts.
+        params: of `prepare`, that read nearly all; units are to be added. Empty if there are none.
+        others: params that read as many of them, but perhaps as other numbers or days.
+    """
+
+    kind: str
+    example: str
+    params: Params
+    others: list[Params]
+
+    def __str__(self) -> str:
+        return f"texts such as '{self.example}' look like {self.kind}; {self._advice}"
+
+    @property
+    def _advice(self) -> str:
+        if self.params:
+            others = f" ({' or '.join(map(_in_words, self.others))} reads them too)" if self.others else ""
+            return f"set {_in_words(self.params)}{others}"
+        if self.kind == "durations":
+            return "write them as HH:MM:SS or in seconds"
+        if self.kind == "dates" and re.match(r"\d{4}-\d\d-\d\d", self.example):
+            return "only dates from 1990 to 2100 are read; add others to prepare.na_values"
+        return f"write all of them in the same form{' and set prepare.date_format' if self.kind == 'dates' else ''}"
+
+    def problem(self, text: str, hint: str) -> ColumnProblem:
+        """An error that the params settle."""
+        units = {"units": self.params["units"]} if "units" in self.params else {}
+        put = {param: value for param, value in self.params.items() if param != "units"}
+        return ColumnProblem(text, hint, add=units, put=put)
+
+
+def _in_words(params: Params) -> str:
+    return " and ".join(f"prepare.{param}: {json.dumps(value, ensure_ascii=False)}" for param, value in params.items())
+
+
+def other_form(column: Column, formats: Formats) -> OtherForm | None:
+    """What texts look like, and the params that read them; None if they are neither numbers nor dates.
 
     Args:
         column: a text column, with nulls where it is missing.
         formats: how numbers and dates are written, as far as params say so.
     """
-    texts = column.as_table().group_by(text=column).aggregate(rows=_.count()).filter(_.text.notnull())
+    texts = column.as_table().group_by(text=column).aggregate(rows=_.count()).filter(_.text.notnull()).cache()
     number = parse_number(texts.text, formats)
     date = parse_timestamp(texts.text, formats.date_format, numbers=False)
-    texts = texts.mutate(is_number=number.notnull(), is_date=date.notnull())
-    read = {"dates": texts.is_date}
-    aggregates = {"rows": texts.rows.sum()}
+    parsed = texts.mutate(is_number=number.notnull(), is_date=date.notnull())
+    aggregates = {
+        "rows": parsed.rows.sum(),
+        "is_number": parsed.rows.sum(where=parsed.is_number).fill_null(0),
+        "is_date": parsed.rows.sum(where=parsed.is_date).fill_null(0),
+    }
     for kind, pattern in KINDS.items():
-        is_kind = texts.text.re_search(pattern) & ~read.get(kind, texts.is_number)
+        is_kind = parsed.text.re_search(pattern) & ~(parsed.is_date if kind == "dates" else parsed.is_number)
         aggregates |= {
-            kind: texts.rows.sum(where=is_kind).fill_null(0),
-            f"{kind}_example": texts.text.min(where=is_kind),
+            kind: parsed.rows.sum(where=is_kind).fill_null(0),
+            f"{kind}_example": parsed.text.min(where=is_kind),
         }
-    aggregates["is_number"] = texts.rows.sum(where=texts.is_number).fill_null(0)
-    aggregates["is_date"] = texts.rows.sum(where=texts.is_date).fill_null(0)
-    counts = texts.aggregate(**aggregates).to_pyarrow().to_pylist()[0]
+    (counts,) = parsed.aggregate(**aggregates).to_pyarrow().to_pylist()
     numeric = {kind: counts[kind] for kind in KINDS if kind != "dates" and counts[kind]}
     if counts["dates"] and counts["dates"] + counts["is_date"] >= SHARE * counts["rows"]:
-        kind = "dates"
-    elif numeric and sum(numeric.values()) + counts["is_number"] >= SHARE * counts["rows"]:
+        example = counts["dates_example"]
+        candidates = [{"date_format": form} for form in _date_forms(example)]
+        return OtherForm("dates", example, *_that_read_most(texts, candidates, formats))
+    if numeric and sum(numeric.values()) + counts["is_number"] >= SHARE * counts["rows"]:
         kind = max(numeric, key=lambda name: numeric[name])
-    else:
-        return ""
-    example = counts[f"{kind}_example"]
-    return f"texts such as '{example}' look like {kind}; {_advice(kind, example)}"
+        example = counts[f"{kind}_example"]
+        units: Params = {"units": names} if (names := _units(texts)) else {}
+        candidates = [] if kind == "durations" else [units | separators for separators in SEPARATORS]
+        return OtherForm(kind, example, *_that_read_most(texts, candidates, formats))
+    return None
 
 
-def _advice(kind: str, example: str) -> str:
-    if kind == "dates":
-        if re.match(r"\d{4}-\d\d-\d\d", example):
-            return "only dates from 1990 to 2100 are read; add others to prepare.na_values"
-        return f"set prepare.date_format, such as '{_date_format(example)}'"
-    if kind == "durations":
-        return "write them as HH:MM:SS or in seconds"
-    settings = []
-    if kind != "numbers":
-        unit = re.sub(r"^[+-]|[\d.,' \u00a0\u202f\u2019()]", "", example)
-        settings.append(f'prepare.units: ["{unit}"]')
-    return "set " + " and ".join([*settings, *_separators(example)])
+def _units(texts: Table) -> list[str]:
+    """What is written before or after the numbers, in percentages and amounts of money."""
+    is_amount = texts.text.re_search(KINDS["percentages"]) | texts.text.re_search(KINDS["amounts of money"])
+    unit = texts.filter(is_amount).text.re_replace(NO_UNIT, "").name("unit").as_table().distinct()
+    return unit.order_by("unit").limit(MAX_UNITS).to_pyarrow()["unit"].to_pylist()
 
 
-def _separators(example: str) -> list[str]:
-    """The params for the separators in a number, both if it can be read in two ways."""
-    digits = re.search(r"\d.*\d", example)
-    separators = re.sub(r"\d", "", digits[0]) if digits else ""
-    if not separators or separators == ".":
-        return []
-    decimal = 'prepare.decimal: ","'
-    if separators == ",":
-        return [decimal] if not re.search(r",\d{3}(\D|$)", example) else [f'{decimal} or prepare.thousands: ","']
-    thousands = f'prepare.thousands: "{separators[0]}"'
-    is_european = separators[0] == "." or (separators[-1] == "," and separators[0] != ",")
-    return [decimal, thousands] if is_european else [thousands]
+def _that_read_most(texts: Table, candidates: Sequence[Params], formats: Formats) -> tuple[Params, list[Params]]:
+    """The first of the candidates that read most texts, if those are nearly all, and the others that read as many."""
+    n_texts = texts.count().execute()
+    read = []
+    for candidate in candidates:
+        changed = ChangedFormats(formats, candidate)
+        date_format = changed.date_format if "date_format" in candidate else None
+        values = parse_timestamp(texts.text, date_format) if date_format else parse_number(texts.text, changed)
+        read.append(values.count().execute())
+    if not read or max(read) < SHARE * n_texts:
+        return {}, []
+    best, *others = (candidate for candidate, count in zip(candidates, read, strict=True) if count == max(read))
+    return best, others
 
 
-def _date_format(example: str) -> str:
-    """A form that such dates may have."""
-    if re.match(r"\d{4}", example):
-        return re.sub(r"^\d{4}(.)\d\d?((.)\d\d?)?.*", lambda m: f"%Y{m[1]}%m" + (f"{m[3]}%d" if m[3] else ""), example)
-    if re.match(r"\d\d?\D\d\d?\D\d", example):
-        separator = re.search(r"\D", example)
-        year = "%Y" if re.match(r"\d\d?\D\d\d?\D\d{4}", example) else "%y"
-        return (separator[0] if separator else ".").join(["%d", "%m", year])
-    return "%d %b %Y"
+def _date_forms(example: str) -> list[str]:
+    """Forms that such dates may have, for strptime, the day before the month first."""
+    time = re.search(r"[T ,]+\d\d?:\d\d(:\d\d)?( ?[AaPp][Mm])?$", example)
+    day = example[: time.start()] if time else example
+    clock = ""
+    if time:
+        seconds, half = ":%S" if time[1] else "", time[2] or ""
+        separator = re.match(r"\D+", time[0])
+        clock = (
+            f"{separator[0] if separator else ' '}%{'I' if half else 'H'}:%M{seconds}{half[:-2]}{'%p' if half else ''}"
+        )
+    if match := re.fullmatch(r"\d{4}(\D)\d\d?(\D)\d\d?", day):
+        return [f"%Y{match[1]}%m{match[2]}%d{clock}"]
+    if match := re.fullmatch(r"\d\d?(\D)\d\d?(\D)(\d{4}|\d\d)", day):
+        year = "%Y" if len(match[3]) == 4 else "%y"
+        return [f"%{one}{match[1]}%{other}{match[2]}{year}{clock}" for one, other in ("dm", "md")]
+    if match := re.fullmatch(r"\d{4}(\D)\d\d?", day):
+        return [f"%Y{match[1]}%m"]
+    names = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%b-%y", "%b %Y", "%B %Y")
+    return [f"{name}{clock}" for name in names]

@@ -160,6 +160,8 @@ def _report_columns(profiles: dict[str, ColumnProfile], identifiers: Identifiers
 
 def _report_values(profiles: dict[str, ColumnProfile], types: dict[str, dt.DataType], left_out: LeftOut) -> None:
     for name, type_ in types.items():
+        marked, example = profiles[name].marked, profiles[name].marked_example
+        left_out.add(f"column '{name}': values that count as missing", marked, example, "prepare.na_values")
         if type_ == TIMESTAMP and profiles[name].not_a_date is not None:
             profile = profiles[name]
             n_unreadable = profile.present - profile.dates
