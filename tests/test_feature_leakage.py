@@ -59,7 +59,9 @@ CHANGES: tuple[Callable[[pd.DataFrame], pd.DataFrame], ...] = (
 
 
 def test_later_events_change_no_feature_of_any_session(run_stage: RunStage, write_params: WriteParams) -> None:
-    write_params(**{"simulate.sessions": 300, "simulate.purchases": 25})
+    write_params(**{
+        "simulate.sessions": 300, "simulate.purchases": 25, "prepare.clicks.session_ids": "per_visitor",
+    })  # fmt: skip
     assert run_stage("simulate", "clicks.parquet").code == 0
     log = pq.read_table("clicks.parquet").to_pandas()
     views = log[log["event"] == "view"]

@@ -25,7 +25,7 @@ from stages.lib.preparation import partitions
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
 
-OPTIONAL = ("left out the features", "no prepare.clicks.columns.")  # of columns that the log lacks
+OPTIONAL = ("left out the features", "prepare.clicks.columns names none")  # of columns that the log lacks
 OUTPUT = Path("prepared.parquet")
 # What is settled visitor by visitor, and so in each partition by itself
 HARD = (

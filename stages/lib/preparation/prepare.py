@@ -55,19 +55,26 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
         features.remove(name)
     check_target(sessions, target, settings.positive_class)
     constant = constant_columns(sessions, features)
-    hints = []
+    unnamed: dict[str, list[str]] = {}
     for column, names in omitted.items():
-        param, needed = f"prepare.clicks.columns.{column}", f"the features that need a column for {column}"
         if source_name := settings.clicks.columns.get(column):
-            what = f"no column '{source_name}' in the log: left out {needed}, {', '.join(names)}"
-            left_out.add(what, len(names), hint=param)
+            needed = f"the features that need a column for {column}, {', '.join(names)}"
+            what = f"no column '{source_name}' in the log: left out {needed}"
+            left_out.add(what, len(names), hint=f"prepare.clicks.columns.{column}")
         else:
-            hints.append(f"no {param}: without {needed}, {', '.join(names)}")
+            unnamed[column] = names
     what = "left out the features that are the same in every session"
     left_out.add(what, len(constant), hint=drop_param(constant))
     table = sessions.drop(*settings.drop, *constant).order_by(ORDER)
     dtypes = {name: dtype_of(sessions[name].type()) for name in features if name not in constant}
-    return Prepared(table, {**CLICK_ROLES, target: "target"}, dtypes, hints)
+    return Prepared(table, {**CLICK_ROLES, target: "target"}, dtypes, _hints(unnamed))
+
+
+def _hints(unnamed: dict[str, list[str]]) -> list[str]:
+    """A line about the features that need columns which params do not name."""
+    names = ", ".join(name for features in unnamed.values() for name in features)
+    columns = ", ".join(unnamed)
+    return [f"prepare.clicks.columns names none for {columns}: without {names}"] if unnamed else []
 
 
 def prepare_table(rows: Table, settings: Prepare, left_out: LeftOut) -> Prepared:
