@@ -89,12 +89,12 @@ class OtherForm:
     def problem(self, text: str, hint: str) -> ColumnProblem:
         """An error that the params settle."""
         units = {"units": self.settings["units"]} if "units" in self.settings else {}
-        put = {param: value for param, value in self.settings.items() if param != "units"}
+        put = {name: value for name, value in self.settings.items() if name != "units"}
         return ColumnProblem(text, hint, add=units, put=put)
 
 
-def _in_words(params: Settings) -> str:
-    return " and ".join(f"prepare.{param}: {json.dumps(value, ensure_ascii=False)}" for param, value in params.items())
+def _in_words(settings: Settings) -> str:
+    return " and ".join(f"prepare.{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items())
 
 
 def other_form(column: Column, formats: Formats) -> OtherForm | None:
