@@ -205,7 +205,7 @@ def faster(request: pytest.FixtureRequest, branches: Clone, tmp_path_factory: py
 
 def test_params_diff_shows_the_changed_param_only(faster: Clone) -> None:
     changes = json.loads(faster.dvc("params", "diff", "main", "--json"))
-    assert changes == {"params.yaml": {RATES: {"old": [0.0001], "new": [0.01]}}}
+    assert changes == {"params.yaml": {RATES: {"old": "[0.0001]", "new": "[0.01]"}}}
 
 
 def test_metrics_diff_shows_the_changed_metrics_only(faster: Clone) -> None:

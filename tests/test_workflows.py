@@ -89,7 +89,7 @@ def test_the_oldest_and_the_newest_supported_python_are_tested() -> None:
     expected = [version.replace(", ", ".") for version in (oldest, newest)]
     tests = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["tests"]
     assert tests["strategy"]["matrix"]["python"] == expected
-    assert read(GITLAB)["tests"]["parallel"]["matrix"] == [{"PYTHON": expected}]
+    assert read(GITLAB)["tests"]["parallel"]["matrix"] == [{"VERSION": expected}]
 
 
 class RunnerCheckout:
