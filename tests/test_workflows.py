@@ -201,6 +201,7 @@ def test_the_params_of_the_small_run_are_valid(tmp_path: Path) -> None:
     assert Params.load(tmp_path / "params.yaml").simulate.sessions == values["simulate.sessions"] < 2000
 
 
+@pytest.mark.slow
 def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: RunnerCheckout) -> None:
     compare = next(line for line in read(GITLAB)["pipeline"]["script"] if line.startswith(".ci/compare"))
     checkout.run(compare, CI_MERGE_REQUEST_DIFF_BASE_SHA=checkout.git("rev-parse", "HEAD^").strip())
@@ -213,6 +214,7 @@ def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: Run
     assert report.read_text().splitlines() == aucs
 
 
+@pytest.mark.slow
 def test_a_failing_stage_fails_the_small_run(checkout: RunnerCheckout) -> None:
     (checkout.folder / "stages" / "simulate.py").write_text("raise SystemExit(1)")
     with pytest.raises(AssertionError, match="failed to reproduce 'simulate'"):
@@ -231,6 +233,7 @@ def one_stage(checkout: RunnerCheckout) -> RunnerCheckout:
     return checkout
 
 
+@pytest.mark.slow
 def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_stage: RunnerCheckout) -> None:
     text = one_stage.run(".ci/compare HEAD")
     assert "Out of date" not in text and text.count("No changes.") == 2
@@ -239,6 +242,7 @@ def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_st
     assert "**Out of date**: from the stage `copy` on" in text and "No changes." in text
 
 
+@pytest.mark.slow
 def test_a_comparison_that_fails_does_not_report_no_changes(one_stage: RunnerCheckout) -> None:
     with pytest.raises(AssertionError, match="Needed a single revision"):
         one_stage.run(".ci/compare no-such-branch")

@@ -1,6 +1,7 @@
-"""What makes a test a unit test: it starts no stage and no DVC, and loads neither TensorFlow nor Spark.
+"""What makes a test a unit test: it runs no stage and no DVC, and loads neither TensorFlow nor Spark.
 
-All others are marked as slow. `make unit` runs the unit tests only.
+All others are slow: those that run a stage in this process by the fixture for it, the others by their mark. `make unit`
+runs the unit tests only.
 """
 
 import sys
@@ -23,6 +24,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not slow" or not collection_path.match("test_*.py"):
         return None
     return SLOW_FILE in collection_path.read_text(encoding="utf-8") or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "run_stage" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)
