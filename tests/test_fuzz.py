@@ -27,7 +27,7 @@ OUTPUT = Path("prepared.parquet")
 TABLE = {"prepare.source_type": "sessions", "prepare.target": "buys"}
 LOG = {"prepare.clicks.columns": OWN_NAMES}
 ROWS, COLUMNS = 200, 12  # of a table
-N_BATCHES, BATCH = 10, 30
+N_BATCHES, BATCH = 10, 6  # files of a batch; raise it to search for faults, as each takes half a second
 
 
 def own_table() -> pd.DataFrame:

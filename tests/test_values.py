@@ -218,6 +218,7 @@ def scored_inputs(path: Path, schema: Schema, encoder: Encoder) -> bytes:
         return encoder.transform(sessions.to_pandas()).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("forms", "settings"), KINDS.values(), ids=KINDS)
 def test_what_is_trained_on_one_type_is_scored_from_any_other(
     write_params: WriteParams, forms: Any, settings: dict[str, Any]
