@@ -195,7 +195,7 @@ from pathlib import Path
 from stages import prepare
 for log in map(Path, sys.argv[1:]):
     os.chdir(log.parent)
-    prepare.main(log, Path("spark.parquet"))
+    prepare.main(log, log.with_name("spark.parquet"))  # absolute, since the JVM stays in the first folder
 """
 
 
