@@ -1,5 +1,6 @@
 """The fixtures that tests share: an empty working directory, stages run in it, and a built checkout."""
 
+import fcntl
 import importlib
 import os
 import sys
@@ -24,17 +25,30 @@ from benchmarks import tools
 from stages.lib.common import cli
 from stages.lib.dataset.sessions import Sessions, read_sessions
 
+pytest_plugins = ["order", "unit_tests"]
+
 # Tests run in parallel processes, whose threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def built_checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it."""
-    built = Checkout(tmp_path_factory.mktemp("origin"), **TINY)
-    built.dvc("repro")
-    built.commit("First")
-    return built
+    """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it.
+
+    One for all processes that run tests: the first that needs it builds it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "origin.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (shared / "origin" / "built").exists():
+            return Checkout.at(shared / "origin" / "checkout")
+        built = Checkout(shared / "origin" / "checkout", **TINY)
+        built.dvc("repro")
+        built.commit("First")
+        (shared / "origin" / "built").touch()
+        return built
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from stages.lib.common.params import Params
 from stages.lib.dataset.matrix import write_npy
 from stages.lib.dataset.sessions import write_sessions
 
+pytestmark = pytest.mark.slow
+
 WORKLOAD = """
 import subprocess, sys, time
 from pathlib import Path
@@ -77,7 +79,6 @@ def test_the_stages_that_dvc_runs_are_read_from_its_output() -> None:
     assert [repro.started_stage(line) for line in lines] == ["prepare", None, None]
 
 
-@pytest.mark.slow
 def test_training_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_step, "time_model_fit_apart", lambda batch_size: 1.5)
     times = training_step.measure_steps(24, runs=1, rows=480)
@@ -85,7 +86,6 @@ def test_training_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(time > 0 for time in times)
 
 
-@pytest.mark.slow
 def test_training_is_timed_by_rows(tmp_path: Path) -> None:
     result = training_by_rows.measure_epoch(20_000, tmp_path, in_memory=False)
     assert result["rows"] == 20_000 and all(value > 0 for value in result.values())
@@ -93,7 +93,6 @@ def test_training_is_timed_by_rows(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-@pytest.mark.slow
 def test_training_on_rows_in_memory_is_timed_too(tmp_path: Path) -> None:
     with (tmp_path / "inputs.npy").open("wb") as file:
         write_npy(file, (480, training_by_rows.INPUTS), training_by_rows.random_chunks(480))
@@ -111,7 +110,6 @@ def test_sessions_are_repeated_up_to_a_number_of_rows(tmp_path: Path, monkeypatc
     assert repeated == [*pages, *pages, *pages[:10]]
 
 
-@pytest.mark.slow
 def test_a_grid_is_timed_by_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)
     results = grid_by_points.measure_grids([2])
@@ -130,7 +128,6 @@ def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(workdir
     assert np.abs(fold.val_inputs[:].mean(axis=0)).max() > 0.01
 
 
-@pytest.mark.slow
 def test_quality_compares_each_model_with_the_best_trees(
     workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +152,6 @@ def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones
     assert jobs.isna().tolist() == [True, False, True, True, False] * 2
 
 
-@pytest.mark.slow
 def test_prepare_is_timed_by_events_and_engine(tmp_path: Path) -> None:
     results = prepare_by_events.measure_engines([0.01], ["duckdb", "pandas"])
     assert results["engine"].tolist() == ["duckdb", "pandas"]

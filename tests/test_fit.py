@@ -27,6 +27,8 @@ from stages.lib.modeling.backend import keras
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.network import build_network, mean_of_members, member_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw", "nadam"])
 def test_results_are_those_of_keras_with_every_optimizer(optimizer: str) -> None:

@@ -23,6 +23,8 @@ from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points,
 from stages.lib.tuning.shard import lock
 from stages.lib.tuning.workers import worker_pool
 
+pytestmark = pytest.mark.slow
+
 GRID: Grid = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 32]}
 
 Start = Callable[..., subprocess.Popen[str]]

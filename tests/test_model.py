@@ -17,6 +17,8 @@ from stages.lib.modeling.encoder import fit_encoder
 from stages.lib.modeling.model import Model, train_model
 from stages.lib.modeling.network import build_network, mean_of_members
 
+pytestmark = pytest.mark.slow
+
 PARAMS = Params.load(ROOT / "params.yaml")
 SCHEMA = Schema.from_arrow(as_sessions(sessions_frame(8), buys="target").table.schema)
 DECISION = Decision(calibration=Calibration(), threshold=0.5)

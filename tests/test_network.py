@@ -11,6 +11,8 @@ from stages.lib.common.params import Network
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.network import build_network, mean_of_members, save_network
 
+pytestmark = pytest.mark.slow
+
 STUDY = Network(
     layers=[80, 40, 10], activation="relu", l2=0.01, dropout=0.0, initializer="glorot_normal", ensemble_size=1
 )

@@ -21,6 +21,8 @@ from stages.lib.modeling.fit import fit
 from stages.lib.modeling.network import build_network, member_weights
 from stages.lib.modeling.network_stage import train_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,6 @@ def test_an_array_and_a_file_give_the_same_bits(
     assert 2 < len(history["loss"]) < 9
 
 
-@pytest.mark.slow
 def test_chunks_train_as_well_as_all_rows_at_once_even_if_sorted_by_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """This is the worst order for blocks: all rows of a block have one target."""
     inputs, targets = make_rows(8_000)
@@ -159,7 +160,6 @@ print(peak() - before)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports the peak memory there")
 def test_peak_memory_is_far_below_the_size_of_the_file(tmp_path: Path) -> None:
     path, shape = tmp_path / "rows.npy", (2**20, 512)
@@ -171,7 +171,6 @@ def test_peak_memory_is_far_below_the_size_of_the_file(tmp_path: Path) -> None:
     assert int(process.stdout.split()[-1]) < 0.5 * 2**30
 
 
-@pytest.mark.slow
 def test_a_stage_writes_the_same_files_if_tables_are_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

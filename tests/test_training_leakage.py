@@ -25,6 +25,8 @@ from stages.lib.modeling.fit import fit
 from stages.lib.modeling.model import Model, train_model
 from stages.lib.oversampling import oversample
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Every stage that fits something, in order. What they are run with and what they write is in dvc.yaml.
 FITTING = ("split", "train_base", "grid_search", "smote_train", "train_strong", "train_reference")
