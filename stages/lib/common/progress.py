@@ -25,10 +25,8 @@ def send_to(receiver: Callable[[float], object]) -> None:
 
 
 @contextmanager
-def show_progress(
-    what: str, total: float, unit: str, clock: Callable[[], float] = time.monotonic
-) -> Iterator[None]:
-    """Show progress on stderr while the context lasts.
+def show_progress(what: str, total: float, unit: str, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Show progress while the context lasts: the bar on stderr, lines on stdout.
 
     Args:
         what: is done, such as "training".
@@ -38,9 +36,11 @@ def show_progress(
     """
     if sys.stderr.isatty():
         layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} {unit}, {elapsed} elapsed, {remaining} left"
-        with tqdm(total=total, desc=what, unit=unit, bar_format=layout, leave=False, dynamic_ncols=True) as bar:
-            with _receiving(bar.update):
-                yield
+        with (
+            tqdm(total=total, desc=what, unit=unit, bar_format=layout, leave=False, dynamic_ncols=True) as bar,
+            _receiving(bar.update),
+        ):
+            yield
     else:
         with _receiving(_Log(what, total, unit, clock).advance):
             yield
@@ -71,7 +71,6 @@ class _Log:
             print(
                 f"{self.what}: {self.done:.0f}/{self.total:.0f} {self.unit}, {format_duration(elapsed)} elapsed, "
                 f"about {format_duration(remaining)} left",
-                file=sys.stderr,
                 flush=True,
             )
 
