@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
 
 import joblib
 
@@ -43,22 +44,24 @@ def process_pool(*modules: str) -> Iterator[Pool]:
         yield in_this_process
         return
     # TensorFlow may only be forked where fork is the system's usual way to start a process.
-    context = get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context = get_context("forkserver") if sys.platform == "linux" else get_context("spawn")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context.set_forkserver_preload([*modules])
-    connections, processes = [], []
+    connections: list[Connection] = []
+    processes: list[BaseProcess] = []
     try:
         for _ in range(n_workers):
             here, there = context.Pipe()
-            processes.append(context.Process(target=_work, args=(there,), daemon=True))
-            processes[-1].start()
+            process = context.Process(target=_work, args=(there,), daemon=True)
+            process.start()
+            processes.append(process)
             there.close()  # so that the connection ends when the worker does
             connections.append(here)
         yield lambda calls: _distribute([*calls], connections)
     finally:
-        for process in processes:
-            process.kill()  # workers have nothing to clean up
+        for started in processes:
+            started.kill()  # workers have nothing to clean up
 
 
 def _distribute(calls: list[Call], connections: list[Connection]) -> list[Any]:
@@ -75,8 +78,7 @@ def _distribute(calls: list[Call], connections: list[Connection]) -> list[Any]:
         for connection in connections:
             send_next(connection)
         while current:
-            for connection in wait([*current]):
-                assert isinstance(connection, Connection)
+            for connection in cast(list[Connection], wait([*current])):
                 kind, value = connection.recv()
                 if kind == "progress":
                     progress.advance(value)
@@ -101,6 +103,7 @@ def _work(connection: Connection) -> None:
         try:
             message = ("result", function(*arguments, **keywords))
         except Exception as error:
-            error.add_note(traceback.format_exc())
+            if not isinstance(error, InputError):
+                error.add_note(traceback.format_exc())  # that of this process
             message = ("error", error)
         connection.send(message)

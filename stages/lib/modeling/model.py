@@ -144,9 +144,9 @@ def mean_of_models(models: list[Model]) -> Model:
     """
     if len(models) == 1:
         return models[0]
-    epochs = pd.concat(pd.DataFrame(model.history) for model in models).groupby(level=0).mean()
+    history = pd.concat(pd.DataFrame(model.history) for model in models).groupby(level=0).mean()
     network = mean_of_networks([model.network for model in models])
-    return Model(network, models[0].encoder, epochs.to_dict("list"))
+    return Model(network, models[0].encoder, {str(name): values.tolist() for name, values in history.items()})
 
 
 def _as_is(features: Frame, targets: np.ndarray, encoder: Encoder, extra_seed: int) -> tuple[Matrix, np.ndarray]:

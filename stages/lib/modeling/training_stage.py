@@ -70,6 +70,7 @@ def train_and_predict(
     strategy, seed, n_seeds = params.split.strategy, params.seed, validation.extra_seeds + 1
     folds = cv_folds(sessions, strategy, validation.folds, seed) if validation.folds else []
     fit_part = partial(_fit_part, fit, train.absolute())
+    encoder: Encoding | Encoder
     if ensemble_size == 1:
         encoder, are_members = encoding, False
         final_calls = [
