@@ -5,7 +5,7 @@ export PATH := $(BIN):$(PATH)
 PIN := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
-SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2
+SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
 .PHONY: help repro small test lint lock clean

@@ -8,6 +8,7 @@ each round, so that what else the machine does slows both; their ratio is printe
 """
 
 import argparse
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -19,12 +20,6 @@ from typing import Any
 from benchmarks.processes import MIB, Measurement, measure_command
 from benchmarks.tools import ROOT, write_params
 
-SMALL = {
-    "simulate.sessions": 1500,
-    "simulate.purchases": 150,
-    "validation.folds": 2,
-    "grid_search.folds": 2,
-}  # those of `make small`
 TRAINING = "train_base.training.learning_rate"
 
 
@@ -41,7 +36,7 @@ WORKLOADS = {
     "cold": Workload("cold"),
     "nothing": Workload("nothing to do", before={}),
     "rate": Workload("another learning rate", {TRAINING: 0.00006}, before={}),
-    "small": Workload("cold, small data", SMALL),
+    "small": Workload("cold, small data, as `make small`"),
     "folds": Workload("cold, without folds, as in the study", {"validation.folds": 0, "grid_search.folds": 0}),
 }
 
@@ -60,7 +55,13 @@ class Clone:
         """Measure the workload; what has to be up to date before is brought there first."""
         if workload.before is not None:
             self._repro(workload.before)
-        return self._repro(workload.changes, *(["--force"] if workload.before is None else []))
+        changes = self._small() if workload is WORKLOADS["small"] else workload.changes
+        return self._repro(changes, *(["--force"] if workload.before is None else []))
+
+    def _small(self) -> dict[str, Any]:
+        """The params of `make small` at this commit."""
+        (settings,) = re.findall(r"^SMALL := (.*)$", (self.folder / "Makefile").read_text(), re.M)
+        return {key: int(value) for key, value in (setting.split("=") for setting in settings.split())}
 
     def _repro(self, changes: Mapping[str, Any], *options: str) -> Measurement:
         write_params(self.params, changes, base=self.committed)

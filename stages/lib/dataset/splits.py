@@ -1,6 +1,7 @@
 """Splits of the sessions into training and test (or validation) rows: stratified, grouped by visitor, or temporal."""
 
 import numpy as np
+
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.sessions import Sessions
 
