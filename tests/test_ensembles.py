@@ -1,5 +1,6 @@
 """The members of an ensemble are its folds: no row is predicted by a member that has seen its target."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Spy:
     def __init__(self) -> None:
         self.results: list[Any] = []
 
-    def __call__(self, calls: list[Call]) -> list[Any]:
+    def __call__(self, calls: Iterable[Call]) -> list[Any]:
         self.results.append(in_this_process(calls))
         return self.results[-1]
 
