@@ -19,7 +19,13 @@ from stages.lib.modeling.network_stage import train_network
 
 COMMITTED = Params.load(ROOT / "params.yaml")
 ROWS = 160
-PATHS = [Path(name) for name in ("train.parquet", "test.parquet", "model", "predictions.parquet", "importance.csv")]
+TRAIN, TEST, MODEL, PREDICTIONS = (
+    Path("train.parquet"),
+    Path("test.parquet"),
+    Path("model"),
+    Path("predictions.parquet"),
+)
+PATHS = (TRAIN, TEST, MODEL, PREDICTIONS, Path("importance.csv"))
 
 
 def params_with(strategy: str = "stratified", **validation: Any) -> Params:
