@@ -7,7 +7,7 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --
 
 CHECK := ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
 PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2
+SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
 .PHONY: help repro small test unit coverage lint lock clean

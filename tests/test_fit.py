@@ -21,11 +21,9 @@ from training import (
 )
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Network
 from stages.lib.modeling import compiled_loop, training_loop
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.fit import fit
-from stages.lib.modeling.network import build_network, mean_of_members, member_weights
 
 pytestmark = pytest.mark.slow
 
@@ -51,27 +49,6 @@ def test_results_are_those_of_keras_with_weight_decay_and_a_schedule(optimizer: 
     assert_same_weights(model, keras_model)
     fit(without, *make_rows(), settings_with(optimizer=optimizer, schedule=schedule, learning_rate=0.01), seed=SEED)
     assert np.abs(model.get_weights()[0]).sum() < 0.9 * np.abs(without.get_weights()[0]).sum()
-
-
-def test_members_of_an_ensemble_train_as_independent_networks_on_their_own_rows() -> None:
-    settings = settings_with(epochs=2)
-    network = Network(layers=[7, 5], activation="relu", l2=0.01, dropout=0.0, initializer="he_normal", ensemble_size=3)
-    inputs, targets = make_rows()
-    ensemble = build_network(network, 6, SEED)
-    weights = member_weights(len(inputs), 3, SEED)
-    assert weights is not None
-    assert (weights.sum(axis=1) == 2).all() and np.ptp(weights.sum(axis=0)) <= 1
-    singles = []
-    for member in range(3):
-        single = build_network(network.model_copy(update={"ensemble_size": 1}), 6, SEED + member)
-        keras_fit(single, inputs, targets, settings, sample_weight=weights[:, member])
-        singles.append(single)
-    fit(ensemble, inputs, targets, settings, seed=SEED, sample_weight=weights)
-    for i, actual in enumerate(ensemble.get_weights()):
-        expected = np.stack([single.get_weights()[i] for single in singles])
-        np.testing.assert_allclose(actual, expected.reshape(actual.shape), rtol=1e-4, atol=1e-5)
-    mean = np.mean([single.predict(inputs, verbose=0) for single in singles], axis=0)
-    np.testing.assert_allclose(mean_of_members(ensemble).predict(inputs, verbose=0), mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])

@@ -142,7 +142,7 @@ def test_a_grid_that_diverges_everywhere_is_an_error() -> None:
 
 
 def test_any_param_can_be_in_the_grid(base: ModelConfig, folds: Folds, tmp_path: Path) -> None:
-    grid: Grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "ensemble_size": [1, 2]}
+    grid: Grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "dropout": [0.0, 0.5]}
     assert len(search(grid, base, folds, tmp_path / "d")) == 4
 
 

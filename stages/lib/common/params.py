@@ -250,6 +250,11 @@ class Params(Section):
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:
         for name, values in self.grid_search.grid.items():
+            if name == "ensemble_size":
+                raise ValueError(
+                    "grid_search.grid.ensemble_size: the grid compares single networks; set "
+                    f"{self.grid_search.base}.network.ensemble_size, which the best point is trained with"
+                )
             for position, value in enumerate(values):
                 if value in values[:position]:
                     raise ValueError(f"grid_search.grid.{name}: {value!r} is listed twice")

@@ -41,7 +41,7 @@ def run_shard(
         points: those of the whole grid, to number them in the log.
         base: the configuration that the points vary.
         folds: the folders of the folds, for each encoding in the shard.
-        seed: of weights, batches and members: every point starts from the same.
+        seed: of weights and batches: every point starts from the same.
         folder: talos' own folder. What it completed there is not trained again.
 
     Returns:
@@ -125,12 +125,12 @@ def _cross_validate(folds: list[Path], config: ModelConfig, seed: int) -> dict[s
 
 
 def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
-    """The last epoch's metrics of a network trained on one fold, and how many epochs it was trained."""
+    """The last epoch's metrics of a single network trained on one fold, and how many epochs it was trained."""
     from stages.lib.modeling.fit import fit
-    from stages.lib.modeling.network import build_network, member_weights
+    from stages.lib.modeling.network import build_network
 
-    network, training = config.network, config.training
-    model = build_network(network, fold.inputs.shape[1], seed)
+    training = config.training
+    model = build_network(config.network, fold.inputs.shape[1], seed)
     try:
         history = fit(
             model,
@@ -139,7 +139,6 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
             training,
             seed=seed,
             validation_data=(fold.val_inputs, fold.val_targets),
-            sample_weight=member_weights(len(fold.inputs), network.ensemble_size, seed),
             validation_freq=1 if training.patience else training.epochs,
         )
     except FloatingPointError:
