@@ -21,6 +21,7 @@ from benchmarks.training_step import random_rows
 from stages.lib.common.params import Params
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
+from stages.lib.tuning.points import grid_points
 from stages.lib.tuning.workers import worker_pool
 
 PICTURE = ROOT / "docs" / "grid_by_points.svg"
@@ -47,7 +48,7 @@ def measure_grids(points: list[int]) -> pd.DataFrame:
         for processes in sorted({1, joblib.cpu_count()}):
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder, worker_pool(processes) as pool:
-                run_grid(pool, grid, base, {base.encoding: [fold]}, 1, Path(folder))
+                run_grid(pool, grid_points(grid), base, {base.encoding: [fold]}, 1, Path(folder))
             rows.append({"points": count, "processes": processes, "seconds": time.perf_counter() - start})
     return pd.DataFrame(rows)
 
