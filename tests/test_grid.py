@@ -107,8 +107,8 @@ def test_results_have_a_row_per_point_in_the_order_of_the_grid(results: pd.DataF
 
 
 @pytest.mark.slow
-def test_results_are_means_over_folds_and_a_single_fold_has_no_standard_error(
-    results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], tmp_path: Path
+def test_results_are_means_over_the_folds_that_trained_a_point_and_a_single_fold_has_no_standard_error(
+    results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], folds: Folds, tmp_path: Path
 ) -> None:
     first, second = (search(GRID, base, {base.encoding: [fold]}, tmp_path / "one") for fold in two_folds)
     for name in ("val_auc", "val_loss", "loss"):
@@ -117,6 +117,12 @@ def test_results_are_means_over_folds_and_a_single_fold_has_no_standard_error(
     difference = (first["val_auc"] - second["val_auc"]).abs()
     np.testing.assert_allclose(results["val_auc_se"], difference / 2, rtol=1e-9)
     assert first["val_auc_se"].isna().all()
+    # By halving, the second fold trains only half of the points.
+    halved = search(GRID, base, folds, tmp_path / "halved", halving_factor=2)
+    best = first["val_auc"].nlargest(3).index
+    assert halved["folds"].tolist() == [2 if row in best else 1 for row in halved.index]
+    expected = first.assign(**{name: results[name].where(halved["folds"] == 2, first[name]) for name in METRICS})
+    pd.testing.assert_frame_equal(halved.drop(columns="folds"), expected.drop(columns="folds"))
 
 
 def test_other_rows_params_or_seeds_have_another_fingerprint(
@@ -142,8 +148,10 @@ def test_results_do_not_depend_on_the_number_of_workers_or_the_order_of_the_grid
     results: pd.DataFrame, base: ModelConfig, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    by_two_workers = search(GRID, base, folds, tmp_path / "a", max_workers=2)
-    pd.testing.assert_frame_equal(by_two_workers, results, check_exact=True)
+    by_one_worker, by_two_workers = (
+        search(GRID, base, folds, tmp_path / str(n), max_workers=n, halving_factor=2) for n in (1, 2)
+    )
+    pd.testing.assert_frame_equal(by_two_workers, by_one_worker, check_exact=True)
     backward = {name: values[::-1] for name, values in reversed(GRID.items())}
     other_order = search(backward, base, folds, tmp_path / "b")[list(results)]
     other_order = other_order.sort_values(list(GRID)).reset_index(drop=True)
@@ -181,22 +189,6 @@ def test_the_best_points_of_the_last_fold_go_on_and_those_that_diverged_come_las
 def test_a_grid_that_diverges_everywhere_is_an_error() -> None:
     with pytest.raises(InputError, match="training diverged at all of them"):
         best_point(pd.DataFrame({"learning_rate": [1.0, 2.0], "val_auc": [np.nan, np.nan], "folds": 5}))
-
-
-@pytest.mark.slow
-def test_by_halving_points_have_the_mean_of_the_folds_that_they_were_trained_in(
-    results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folds = {base.encoding: two_folds}
-    first = search(GRID, base, {base.encoding: two_folds[:1]}, tmp_path / "one")
-    halved = search(GRID, base, folds, tmp_path / "halved", halving_factor=2)
-    best = first["val_auc"].nlargest(3).index
-    assert halved["folds"].tolist() == [2 if row in best else 1 for row in halved.index]
-    expected = first.assign(**{name: results[name].where(halved["folds"] == 2, first[name]) for name in METRICS})
-    pd.testing.assert_frame_equal(halved.drop(columns="folds"), expected.drop(columns="folds"), rtol=1e-12)
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    by_two_workers = search(GRID, base, folds, tmp_path / "two", max_workers=2, halving_factor=2)
-    pd.testing.assert_frame_equal(by_two_workers, halved, check_exact=True)
 
 
 def test_any_param_can_be_in_the_grid(base: ModelConfig, folds: Folds, tmp_path: Path) -> None:
@@ -301,24 +293,24 @@ def wait_for(process: subprocess.Popen[str], *texts: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("halving_factor", "before"), [(0, ["point 5/8"]), (2, ["fold 2 of 2: the best 4 points", "point"])]
+    ("halving_factor", "killed_after", "n_trained"),
+    [(0, ["point 5/8"], 2), (2, ["fold 2 of 2: the best 4 points", "point"], 8)],
 )
 def test_a_killed_search_resumes_and_has_the_same_results(
-    halving_factor: int, before: list[str], start: Start, tmp_path: Path
+    halving_factor: int, killed_after: list[str], n_trained: int, start: Start, tmp_path: Path
 ) -> None:
     uninterrupted, _ = start("uninterrupted.csv", halving_factor=halving_factor).communicate()
     killed = start("resumed.csv", halving_factor=halving_factor)
-    wait_for(killed, *before)
+    wait_for(killed, *killed_after)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     again = start("resumed.csv", halving_factor=halving_factor)
     output, _ = again.communicate()
     assert again.returncode == 0
-    all_points, resumed = (
+    trained, resumed = (
         [line for line in lines.splitlines() if line.startswith("point")] for lines in (uninterrupted, output)
     )
-    assert all_points[0] not in resumed and all_points[-1] in resumed
-    assert len(resumed) <= 3
+    assert 0 < len(resumed) <= len(trained) - n_trained and trained[-len(resumed) :] == resumed
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
 
 
