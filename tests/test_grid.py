@@ -20,7 +20,7 @@ from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
-from stages.lib.tuning.halving import promoted
+from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
 from stages.lib.tuning.shard import lock
 from stages.lib.tuning.workers import worker_pool
@@ -178,7 +178,15 @@ def test_a_point_of_fewer_folds_is_never_the_best_unless_training_diverged_at_th
     assert best_point(results.assign(val_auc=[0.9, 0.8, np.nan, np.nan])) == 1
 
 
-def test_the_best_points_of_the_last_fold_go_on_and_those_that_diverged_come_last() -> None:
+@pytest.mark.parametrize(
+    ("n_folds", "ends"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (5, [1, 2, 5]), (10, [1, 2, 4, 10])]
+)
+def test_rounds_have_each_fold_once_and_about_twice_as_many_from_round_to_round(n_folds: int, ends: list[int]) -> None:
+    assert [in_folds[-1] + 1 for in_folds in rounds(n_folds)] == ends
+    assert [fold for in_folds in rounds(n_folds) for fold in in_folds] == [*range(n_folds)]
+
+
+def test_the_best_points_of_the_last_round_go_on_and_those_that_diverged_come_last() -> None:
     aucs = {0: [0.6], 1: [0.9], 2: [0.7, 0.7], 3: [np.nan, 0.9], 4: [0.8, 0.8], 5: [0.7, 0.8], 6: [0.6, 0.7]}
     rows = [{"point": number, "val_auc": auc} for number, values in aucs.items() for auc in values]
     completed = pd.DataFrame(rows)
@@ -294,7 +302,7 @@ def wait_for(process: subprocess.Popen[str], *texts: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("halving_factor", "killed_after", "n_trained"),
-    [(0, ["point 5/8"], 2), (2, ["fold 2 of 2: the best 4 points", "point"], 8)],
+    [(0, ["point 5/8"], 2), (2, ["2 of 2 folds: the best 4 points", "point"], 8)],
 )
 def test_a_killed_search_resumes_and_has_the_same_results(
     halving_factor: int, killed_after: list[str], n_trained: int, start: Start, tmp_path: Path

@@ -15,7 +15,7 @@ from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig
 from stages.lib.dataset.matrix import iter_matrix
 from stages.lib.tuning.folds import Folds
-from stages.lib.tuning.halving import promoted
+from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import Point, grid_points, shards
 from stages.lib.tuning.shard import EPOCHS, METRIC, METRICS, POINT, WORKER, run_shard
 from stages.lib.tuning.workers import Pool
@@ -45,8 +45,8 @@ def run_grid(
         seed: of every training.
         checkpoints: a folder that all workers can access. Completed points are saved in it, for the same search to
             resume from, and so are the folds, for workers to read.
-        halving_factor: the first fold trains all points, and each other fold those that `promoted` chooses; None: every
-            fold trains all points.
+        halving_factor: each of the `rounds` of folds trains the best 1 / halving_factor of the points that the round
+            before has trained; None: every fold trains all points.
 
     Returns:
         A row per point: its values, val_auc, val_auc_se, val_loss, loss and epochs, as they are after the last epoch,
@@ -86,14 +86,14 @@ def run_grid(
             calls.append(delayed(run_shard)(shard, points, base, shard_folds, seed, shard_folder))
         return pd.concat(pool(calls), ignore_index=True)
 
-    if halving_factor:
-        completed = train(points, range(1))
-        for fold in range(1, n_folds):
-            numbers = promoted(completed, halving_factor)
-            print(f"fold {fold + 1} of {n_folds}: the best {len(numbers)} points", flush=True)
-            completed = pd.concat([completed, train([points[number] for number in numbers], range(fold, fold + 1))])
-    else:
-        completed = train(points, range(n_folds))
+    tables: list[pd.DataFrame] = []
+    numbers = [*range(len(points))]
+    for in_folds in rounds(n_folds) if halving_factor else [range(n_folds)]:
+        if halving_factor and tables:
+            numbers = promoted(pd.concat(tables), halving_factor)
+            print(f"{in_folds[-1] + 1} of {n_folds} folds: the best {len(numbers)} points", flush=True)
+        tables.append(train([points[number] for number in numbers], in_folds))
+    completed = pd.concat(tables)
     return _mean_over_folds(points, completed), completed.groupby(POINT)[WORKER].last().tolist()
 
 
