@@ -21,7 +21,7 @@ def main(train: Path, test: Path, model: Path, predictions: Path, importance: Pa
     params = Params.load()
     settings, base = params.grid_search, params.grid_base
     points = sample_points(settings.grid, settings.n_points, params.seed)
-    with worker_pool(len(shards(points)), params.runtime.backend) as pool:
+    with worker_pool(len(shards(points, range(len(points)))), params.runtime.backend) as pool:
         folds = make_folds(train, points, params)
         table, processes = run_grid(pool, points, base, folds, params.seed, CHECKPOINTS, settings.halving_factor)
         best = best_point(table)

@@ -74,16 +74,21 @@ def as_set(points: list[Point]) -> set[str]:
     return {str(sorted(point.items())) for point in points}
 
 
-def test_shards_are_the_whole_grid_and_differ_in_what_is_compiled() -> None:
-    grid: Grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
-    drawn = sample_points(grid, 60, seed=1)
-    for points in (grid_points(grid), drawn):
-        grids = shards(points)
-        in_shards = [point for shard in grids for point in grid_points(shard)]
-        assert len(in_shards) == len(points) and as_set(in_shards) == as_set(points)
-        assert all(len(shard["batch_size"]) == len(shard["l2"]) == 1 for shard in grids)
-        assert max(len(grid_points(shard)) for shard in grids) <= POINTS_PER_SHARD
-    assert len(shards(grid_points({"l2": [0.0, 0.01], "layers": [[4], [2, 2]]}))) == 4
+def test_shards_have_each_point_once_and_share_what_is_compiled() -> None:
+    grid: Grid = {
+        "batch_size": [24, 48],
+        "learning_rate": [i / 1000 for i in range(1, 8)],
+        "dropout": [0.1, 0.2],
+        "layers": [[4], [3, 2]],
+    }
+    points = grid_points(grid)
+    for numbers in (range(len(points)), [2, 3, 5, 30, 50]):
+        parts = shards(points, numbers)
+        assert sorted(number for part in parts for number in part) == [*numbers]
+        for part in parts:
+            programs = {(points[number]["batch_size"], str(points[number]["layers"])) for number in part}
+            assert len(programs) == 1 and len(part) <= POINTS_PER_SHARD
+    assert [len(part) for part in shards(points, range(len(points)))] == [7] * 8
 
 
 def test_points_are_drawn_as_talos_draws_them_and_in_the_order_of_the_grid() -> None:

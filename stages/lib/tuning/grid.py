@@ -16,7 +16,7 @@ from stages.lib.common.params import ModelConfig
 from stages.lib.dataset.matrix import iter_matrix
 from stages.lib.tuning.folds import Folds
 from stages.lib.tuning.halving import promoted, rounds
-from stages.lib.tuning.points import Point, grid_points, shards
+from stages.lib.tuning.points import Point, shards
 from stages.lib.tuning.shard import EPOCHS, METRIC, METRICS, POINT, WORKER, run_shard
 from stages.lib.tuning.workers import Pool
 
@@ -77,10 +77,10 @@ def run_grid(
         flush=True,
     )
 
-    def train(points_to_train: list[Point], in_folds: range) -> pd.DataFrame:
+    def train(numbers: list[int], in_folds: range) -> pd.DataFrame:
         calls = []
-        for i, shard in enumerate(shards(points_to_train)):
-            encodings = dict.fromkeys(base.with_point(point).encoding for point in grid_points(shard))
+        for i, shard in enumerate(shards(points, numbers)):
+            encodings = dict.fromkeys(base.with_point(points[number]).encoding for number in shard)
             shard_folds = {encoding: [saved[encoding][fold] for fold in in_folds] for encoding in encodings}
             shard_folder = folder / f"{in_folds[0]}-{i:04}"
             calls.append(delayed(run_shard)(shard, points, base, shard_folds, seed, shard_folder))
@@ -92,7 +92,7 @@ def run_grid(
         if halving_factor and tables:
             numbers = promoted(pd.concat(tables), halving_factor)
             print(f"{in_folds[-1] + 1} of {n_folds} folds: the best {len(numbers)} points", flush=True)
-        tables.append(train([points[number] for number in numbers], in_folds))
+        tables.append(train(numbers, in_folds))
     completed = pd.concat(tables)
     return _mean_over_folds(points, completed), completed.groupby(POINT)[WORKER].last().tolist()
 

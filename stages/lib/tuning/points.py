@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 POINTS_PER_SHARD = 10
+NOT_COMPILED_IN = ("learning_rate", "weight_decay", "dropout")  # params that a compiled program takes as arguments
 
 Point = dict[str, Any]
 Grid = dict[str, list[Any]]
@@ -38,21 +39,25 @@ def sample_points(grid: Grid, n_points: int | None, seed: int) -> list[Point]:
     ]
 
 
-def shards(points: Sequence[Point]) -> list[Grid]:
-    """Grids of at most POINTS_PER_SHARD points which together are `points`.
+def shards(points: Sequence[Point], numbers: Sequence[int]) -> list[list[int]]:
+    """The numbers of points in parts of at most POINTS_PER_SHARD.
 
-    The points of a shard differ in the learning rate only, so that a worker compiles once for all of them; and they are
-    few, because talos' bookkeeping is quadratic in the points. Shards depend on the points alone, so that any number of
+    The points of a shard share a compiled program, so that a worker compiles once for all of them; and they are few,
+    because talos' bookkeeping is quadratic in the points. Shards depend on the points alone, so that any number of
     workers can resume them.
+
+    Args:
+        points: of a grid.
+        numbers: the positions in `points` of those to train.
     """
-    by_others: dict[str, list[Point]] = {}
-    for point in points:
-        others = {name: value for name, value in point.items() if name != "learning_rate"}
-        by_others.setdefault(repr(others), []).append(point)  # by text, since values may be lists
+    by_program: dict[str, list[int]] = {}
+    for number in numbers:
+        compiled_in = {name: value for name, value in points[number].items() if name not in NOT_COMPILED_IN}
+        by_program.setdefault(repr(compiled_in), []).append(number)  # by text, since values may be lists
     return [
-        _as_grid(alike[start : start + POINTS_PER_SHARD])
-        for alike in by_others.values()
-        for start in range(0, len(alike), POINTS_PER_SHARD)
+        part.tolist()
+        for alike in by_program.values()
+        for part in np.array_split(alike, math.ceil(len(alike) / POINTS_PER_SHARD))
     ]
 
 
@@ -63,11 +68,3 @@ def format_point(point: Point) -> str:
         for name, value in point.items()
     )
     return ", ".join(f"{name} {value}" for name, value in values)
-
-
-def _as_grid(points: Sequence[Point]) -> Grid:
-    """The grid of points that differ in the learning rate only."""
-    return {
-        name: [point[name] for point in points] if name == "learning_rate" else [value]
-        for name, value in points[0].items()
-    }

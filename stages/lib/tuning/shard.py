@@ -16,7 +16,7 @@ import numpy as np
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Encoding, ModelConfig
 from stages.lib.tuning.folds import Fold
-from stages.lib.tuning.points import Grid, Point, format_point, grid_points
+from stages.lib.tuning.points import Point, format_point
 from stages.lib.tuning.workers import print_line
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ SavedFolds = dict[Encoding, list[Path]]
 
 
 def run_shard(
-    shard: Grid, points: list[Point], base: ModelConfig, folds: SavedFolds, seed: int, folder: Path
+    shard: list[int], points: list[Point], base: ModelConfig, folds: SavedFolds, seed: int, folder: Path
 ) -> pd.DataFrame:
     """Train at every point of a shard, in each fold.
 
     Args:
-        shard: a part of the points.
-        points: all of them; their positions number the points.
+        shard: the numbers of its points, which are positions in `points`.
+        points: all of them.
         base: the configuration that the points vary.
         folds: the folders of the folds, for each encoding in the shard.
         seed: of weights, batches and members: every point starts from the same.
@@ -52,12 +52,12 @@ def run_shard(
     import pandas as pd
     from talos import Scan
 
-    def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, point: Point) -> dict[str, float]:
-        config, number = base.with_point(point), points.index(dict(point))
+    def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, row: Point) -> dict[str, float]:
+        point = points[row[POINT]]
+        config = base.with_point(point)
         by_fold = [_train(Fold.load(fold), config, seed) for fold in folds[config.encoding]]
-        _log_point(number, len(points), point, by_fold)
-        metrics = {f"{name} {fold}": value for fold, row in enumerate(by_fold) for name, value in row.items()}
-        return {POINT: number} | metrics
+        _log_point(row[POINT], len(points), point, by_fold)
+        return {f"{name} {fold}": value for fold, metrics in enumerate(by_fold) for name, value in metrics.items()}
 
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
@@ -67,7 +67,8 @@ def run_shard(
             y=placeholder,
             x_val=placeholder,
             y_val=placeholder,
-            params=shard,
+            # Not the points themselves, since talos walks all combinations of values.
+            params={POINT: shard},
             # talos resumes only if a hash of the code it calls is the same. For a plain function this includes the
             # bytecode, which depends on what the process has run before; for a partial it does not.
             model=partial(train),
@@ -89,9 +90,8 @@ def run_shard(
             shutil.rmtree(folder)
             result = scan(resume=False)
     # talos catches an interrupt and returns what it has: a part of a grid is not a result.
-    n_points = len(grid_points(shard))
-    if result.status != "complete" or len(result.data) != n_points:
-        raise InputError(f"the grid was interrupted after {len(result.data)} of the {n_points} points of a shard")
+    if result.status != "complete" or len(result.data) != len(shard):
+        raise InputError(f"the grid was interrupted after {len(result.data)} of the {len(shard)} points of a shard")
     n_folds = len(next(iter(folds.values())))
     return pd.DataFrame(
         {POINT: int(row[POINT]), WORKER: os.getpid()} | {name: row[f"{name} {fold}"] for name in (*METRICS, EPOCHS)}
