@@ -10,15 +10,18 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
 from benchmarks import (
+    grid_by_folds,
     grid_by_points,
     grid_search_speedup,
     prepare_by_columns,
     prepare_by_events,
     quality,
     repro,
+    training_by_columns,
     training_by_rows,
     training_step,
 )
+from benchmarks.pictures import draw_lines
 from benchmarks.processes import MIB, measure_command, measure_module
 from benchmarks.quality_tables import prepare_table
 from benchmarks.tools import REMOVED, params_with, write_params
@@ -110,12 +113,34 @@ def test_sessions_are_repeated_up_to_a_number_of_rows(tmp_path: Path, monkeypatc
     assert repeated == [*pages, *pages, *pages[:10]]
 
 
-def test_a_grid_is_timed_by_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_grid_is_timed_by_points_and_by_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)
     results = grid_by_points.measure_grids([2])
     assert results["points"].tolist() == [2] and results["seconds"].min() > 0
-    grid_by_points.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
+    results = grid_by_folds.measure_grids([2], {"learning_rate": [0.001, 0.002, 0.003]}, rows=400)
+    assert results["folds"].tolist() == [2, 2] and results["seconds"].min() > 0
+
+
+@pytest.mark.slow
+def test_training_is_timed_by_columns() -> None:
+    results = training_by_columns.measure_networks([3, 40], rows=300)
+    assert results["inputs"].tolist() == [3, 40] * 2 and results["seconds"].min() > 0
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(100, "linear"), (1000, "log")])
+def test_a_picture_has_a_line_per_value_and_a_panel_per_measured_column(
+    largest: int, scale: str, tmp_path: Path
+) -> None:
+    results = pd.DataFrame(
+        {"rows": [10, largest] * 2, "engine": ["duckdb"] * 2 + ["pandas"] * 2, "seconds": 1, "mib": 2}
+    )
+    for name in ("a.svg", "b.svg"):
+        draw_lines(results, "rows", {"seconds": "seconds", "mib": "MiB"}, "engine", tmp_path / name, "a title")
+    svg = (tmp_path / "a.svg").read_text()
+    assert all(f">{text}<" in svg for text in ("rows", "seconds", "MiB", "duckdb", "pandas", "a title"))
+    assert svg.count('id="axes_') == 2 and ("10^{2}" in svg or "mathdefault" in svg) == (scale == "log")
+    assert svg == (tmp_path / "b.svg").read_text()
 
 
 def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(workdir: Path) -> None:
@@ -152,20 +177,17 @@ def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones
     assert jobs.isna().tolist() == [True, False, True, True, False] * 2
 
 
-def test_prepare_is_timed_by_events_and_engine(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_prepare_is_timed_by_events_and_engine() -> None:
     results = prepare_by_events.measure_engines([0.01], ["duckdb", "pandas"])
     assert results["engine"].tolist() == ["duckdb", "pandas"]
     assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
     assert results["events"].between(8_000, 12_000).all()
-    prepare_by_events.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-def test_prepare_is_timed_by_columns(tmp_path: Path) -> None:
+def test_prepare_is_timed_by_columns() -> None:
     results = prepare_by_columns.measure_tables([3, 40], [100])
     assert results["columns"].tolist() == [3, 40] and (results[["seconds", "memory_mib"]] > 0).all(axis=None)
-    prepare_by_columns.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)

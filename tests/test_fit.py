@@ -172,6 +172,23 @@ def test_a_loop_is_compiled_once_for_all_learning_rates(compilations: list[tuple
     assert len(compilations) == 4
 
 
+def test_a_loop_is_compiled_once_for_all_weight_decays_and_dropout_rates(compilations: list[tuple]) -> None:
+    weights = []
+    for weight_decay, dropout in ((0.1, 0.1), (0.1, 0.5), (1.0, 0.5)):
+        settings = settings_with(optimizer="adamw", weight_decay=weight_decay)
+        for compiled_for_others in (True, False):
+            if not compiled_for_others:
+                compiled_loop.clear_cache()
+            network = make_network(keras.layers.Dropout(dropout))
+            fit(network, *make_rows(), settings, seed=SEED)
+            weights.append(network.get_weights())
+    assert len(compilations) == 4
+    for shared, own in zip(weights[::2], weights[1::2], strict=True):
+        for left, right in zip(shared, own, strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert len({weights[i][0].tobytes() for i in range(0, 6, 2)}) == 3
+
+
 def test_the_learning_rate_is_not_compiled_in() -> None:
     models = [make_network(), make_network()]
     for model, learning_rate in zip(models, (1e-2, 1e-3), strict=True):

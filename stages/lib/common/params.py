@@ -187,9 +187,17 @@ class ModelConfig(Section):
 
 class GridSearch(Section):
     base: Literal["train_base", "train_strong"]
-    folds: Folds
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+    n_points: Count | None
+    folds: Folds
+    halving_factor: Annotated[int, Field(ge=2)] | None
     validation_split: Fraction
+
+    @model_validator(mode="after")
+    def _halving_needs_folds(self) -> Self:
+        if self.halving_factor and not self.folds:
+            raise ValueError("halving_factor needs folds")
+        return self
 
 
 class SmoteTrain(Section):

@@ -8,7 +8,7 @@ import numpy as np
 
 from stages.lib.dataset.matrix import chunk_rows, fits_in_memory
 from stages.lib.modeling.backend import keras, tf
-from stages.lib.modeling.compiled_loop import CompiledLoop, compiled_loop
+from stages.lib.modeling.compiled_loop import CompiledLoop, compiled_loop, loop_settings
 
 STEPS_PER_CALL = 256  # at most; enough to hide the overhead of a call
 # Calls may be padded to so many bytes of inputs, so that few rows need no compilation of their own for each number.
@@ -56,6 +56,7 @@ class TrainingLoop:
         self.learning_rates = learning_rates.astype(np.float32)
         self.variables = (model.trainable_variables, model.non_trainable_variables)
         self.optimizer_state = _values(optimizer.variables)
+        self.settings = tf.constant(loop_settings(model, optimizer), tf.float32)
         self.loops: dict[tuple[int, int], CompiledLoop] = {}  # by batch size and steps
         self.can_pad = all(type(layer) in ROWWISE_LAYERS and not layer.activity_regularizer for layer in model.layers)
         self.batch_size = min(batch_size, shape[0])
@@ -91,6 +92,7 @@ class TrainingLoop:
                     self.optimizer_state,
                     *[_gather(array, padded_idx) for array in arrays],
                     tf.constant(np.resize(rates, steps)),
+                    self.settings,
                     tf.constant(len(idx)),
                 )
                 loop = self._loop(batch_size, steps, arguments)
