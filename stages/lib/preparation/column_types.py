@@ -90,7 +90,7 @@ def _check_inferred_category(name: str, table: Table, profile: ColumnProfile, se
     """Check that the texts are not dates or numbers in another form, which are no categories."""
     if form := _other_form(name, table, profile, settings):
         problem = f"column '{name}': {profile.distinct} different texts in {profile.rows} rows; {form}"
-        if form.params:
+        if form.settings:
             raise form.problem(problem, f"or add it to prepare.categories: [{name}]")
         many = has_many_texts(profile)
         other = f"leave it out with {drop_param([name])}" if many else f"add it to prepare.categories: [{name}]"
@@ -130,7 +130,7 @@ def _check_numbers(name: str, table: Table, profile: ColumnProfile, settings: Pr
             f"column '{name}': {count} of {profile.present} values are not numbers, such as '{profile.not_a_number}'"
         )
         form = _other_form(name, table, profile, settings)
-        if form and form.params:
+        if form and form.settings:
             raise form.problem(problem, str(form))
         hint = str(form or "add it to prepare.na_values, or the column to prepare.categories")
         if profile.numbers < TYPE_SHARE * profile.present:  # declared numeric by mistake

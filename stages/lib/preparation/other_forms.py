@@ -14,7 +14,7 @@ from stages.lib.preparation.problems import ColumnProblem
 from stages.lib.preparation.timestamps import parse_timestamp
 from stages.lib.preparation.values import Formats
 
-Params = dict[str, Any]  # of `prepare`
+Settings = dict[str, Any]  # params of `prepare`
 
 SHARE = 0.9  # of the texts
 NUMBER = r"[+-]?\(?(\d+|\d{1,3}([., '\x{00A0}\x{202F}\x{2019}]\d{3})+)([.,]\d+)?\)?"
@@ -24,7 +24,7 @@ CODES = "USD|EUR|GBP|JPY|CNY|INR|CHF|RUB|BRL|PLN|SEK|NOK|DKK|CZK|HUF|TRY|AUD|CAD
 CURRENCY = rf"([A-Z]{{0,2}}\p{{Sc}}|kr\.?|zł|Rs\.?|{CODES})"
 MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 # How numbers may be written; the first of several that read the same texts comes first in messages.
-SEPARATORS: list[Params] = [
+SEPARATORS: list[Settings] = [
     {},
     {"decimal": ","},
     {"thousands": ","},
@@ -49,7 +49,7 @@ KINDS = {
 class ChangedFormats:
     """The formats with some params changed; units are added."""
 
-    def __init__(self, formats: Formats, changes: Params) -> None:
+    def __init__(self, formats: Formats, changes: Settings) -> None:
         self.decimal = changes.get("decimal", formats.decimal)
         self.thousands = changes.get("thousands", formats.thousands)
         self.units = [*formats.units, *changes.get("units", [])]
@@ -63,23 +63,23 @@ class OtherForm:
     Attributes:
         kind: one of KINDS.
         example: one of the texts.
-        params: of `prepare`, that read nearly all; units are to be added. Empty if there are none.
+        settings: params of `prepare` that read nearly all; units are to be added. Empty if there are none.
         others: params that read as many of them, but perhaps as other numbers or days.
     """
 
     kind: str
     example: str
-    params: Params
-    others: list[Params]
+    settings: Settings
+    others: list[Settings]
 
     def __str__(self) -> str:
         return f"texts such as '{self.example}' look like {self.kind}; {self._advice}"
 
     @property
     def _advice(self) -> str:
-        if self.params:
+        if self.settings:
             others = f" ({' or '.join(map(_in_words, self.others))} reads them too)" if self.others else ""
-            return f"set {_in_words(self.params)}{others}"
+            return f"set {_in_words(self.settings)}{others}"
         if self.kind == "durations":
             return "write them as HH:MM:SS or in seconds"
         if self.kind == "dates" and re.match(r"\d{4}-\d\d-\d\d", self.example):
@@ -88,13 +88,13 @@ class OtherForm:
 
     def problem(self, text: str, hint: str) -> ColumnProblem:
         """An error that the params settle."""
-        units = {"units": self.params["units"]} if "units" in self.params else {}
-        put = {param: value for param, value in self.params.items() if param != "units"}
+        units = {"units": self.settings["units"]} if "units" in self.settings else {}
+        put = {name: value for name, value in self.settings.items() if name != "units"}
         return ColumnProblem(text, hint, add=units, put=put)
 
 
-def _in_words(params: Params) -> str:
-    return " and ".join(f"prepare.{param}: {json.dumps(value, ensure_ascii=False)}" for param, value in params.items())
+def _in_words(settings: Settings) -> str:
+    return " and ".join(f"prepare.{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items())
 
 
 def other_form(column: Column, formats: Formats) -> OtherForm | None:
@@ -128,7 +128,7 @@ def other_form(column: Column, formats: Formats) -> OtherForm | None:
     if numeric and sum(numeric.values()) + counts["is_number"] >= SHARE * counts["rows"]:
         kind = max(numeric, key=lambda name: numeric[name])
         example = counts[f"{kind}_example"]
-        units: Params = {"units": names} if (names := _units(texts)) else {}
+        units: Settings = {"units": names} if (names := _units(texts)) else {}
         candidates = [] if kind == "durations" else [units | separators for separators in SEPARATORS]
         return OtherForm(kind, example, *_that_read_most(texts, candidates, formats))
     return None
@@ -141,7 +141,7 @@ def _units(texts: Table) -> list[str]:
     return unit.order_by("unit").limit(MAX_UNITS).to_pyarrow()["unit"].to_pylist()
 
 
-def _that_read_most(texts: Table, candidates: Sequence[Params], formats: Formats) -> tuple[Params, list[Params]]:
+def _that_read_most(texts: Table, candidates: Sequence[Settings], formats: Formats) -> tuple[Settings, list[Settings]]:
     """The first of the candidates that read most texts, if those are nearly all, and the others that read as many."""
     n_texts = texts.count().execute()
     read = []
