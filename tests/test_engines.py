@@ -127,7 +127,7 @@ def test_progress_is_shown_on_a_terminal_only(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     write_params(**RANDOM)
     ran = run_stage("prepare", log, OUTPUT)
-    shown = ["partition by visitor: ", "aggregate sessions: 100%", "write: 100%"]
+    shown = ["partitioning by visitor and aggregating:  50%", "2/2 parts", "writing:   0%"]
     assert [text in ran.err for text in shown] == [terminal] * 3
 
 

@@ -13,6 +13,7 @@ from joblib import delayed
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig
+from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.matrix import iter_matrix
 from stages.lib.tuning.folds import Folds
 from stages.lib.tuning.halving import promoted, rounds
@@ -83,7 +84,8 @@ def run_grid(
             shard_folds = {encoding: [saved[encoding][fold] for fold in in_folds] for encoding in encodings}
             shard_folder = folder / f"{in_folds[0]}-{i:04}"
             calls.append(delayed(run_shard)(shard, points, base, shard_folds, seed, shard_folder))
-        return pd.concat(pool(calls), ignore_index=True)
+        with show_progress("grid", len(calls), "parts of the grid"):
+            return pd.concat(pool(calls, on_result=advance), ignore_index=True)
 
     tables: list[pd.DataFrame] = []
     numbers = [*range(len(points))]

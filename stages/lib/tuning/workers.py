@@ -43,8 +43,11 @@ CODE = _hash_of_code()  # taken on import, so that a worker of a cluster knows w
 class Pool(Protocol):
     """Workers. They load TensorFlow from the start, while this process reads its data."""
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker."""
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker.
+
+        `on_result` is called here whenever one of them is done.
+        """
 
 
 def worker_pool(max_workers: int, backend: str = LOKY) -> AbstractContextManager[Pool]:
@@ -74,9 +77,14 @@ class _LokyPool:
         self.parallel = parallel
         self.loaded = parallel(delayed(_load_tensorflow)() for _ in range(n_workers))
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
         list(self.loaded)
-        return list(self.parallel(calls))
+        results = []
+        for result in self.parallel(calls):
+            results.append(result)
+            if on_result:
+                on_result()
+        return results
 
 
 @contextmanager
@@ -101,10 +109,14 @@ class _DaskPool:
         self.client = client
         self.loaded = [client.submit(_load_tensorflow, workers=[worker], pure=False) for worker in client.nthreads()]
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        return self.client.gather(
-            [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
-        )
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+        from distributed import as_completed
+
+        futures = [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
+        if on_result:
+            for _ in as_completed(futures):
+                on_result()
+        return self.client.gather(futures)
 
 
 @contextmanager
