@@ -114,7 +114,7 @@ class _DaskPool:
 
         futures = [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
         if on_result:
-            for _ in as_completed(futures):
+            for _ in as_completed(futures, loop=self.client.loop):
                 on_result()
         return self.client.gather(futures)
 
