@@ -1,5 +1,7 @@
 """What tests share: the types of the fixtures, and small tables of sessions."""
 
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,3 +98,12 @@ def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
     }
     prepare = Params.load(ROOT / "params.yaml").prepare
     return Sessions(table.cast(Schema.of(prepare, features).attach(with_roles(table.schema, roles))))
+
+
+def zip_bytes(content: bytes | str, *names: str) -> bytes:
+    """A zip archive in which each of these files has the content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return file.getvalue()

@@ -4,13 +4,13 @@ import bz2
 import gzip
 import io
 import random
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from helpers import zip_bytes
 
 CELLS = (
     "", " ", "NaN", "inf", "-inf", "1e400", "1,5", "1.234,56", "60%", "$12.34", "12:30:00", "0x1F", "1_10", "٣",
@@ -230,10 +230,7 @@ def _compress(content: bytes, suffix: str) -> bytes:
     if suffix == ".zst":
         return pa.compress(content, "zstd", asbytes=True)
     if suffix == ".zip":
-        file = io.BytesIO()
-        with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("a.csv", content)
-        return file.getvalue()
+        return zip_bytes(content, "a.csv")
     return content
 
 

@@ -86,7 +86,7 @@ COLUMNS = {
         for form in ("%d.%m.%Y", "%m/%d/%Y", "%d-%m-%y", "%Y/%m/%d", "%d.%m.%Y %H:%M")
     },
     "dates written another way, declared": Case(
-        "column 'x': 120 of 120 values are not dates, such as '01.01.2024'; write dates in one of the forms ISO 8601",
+        "column 'x': 120 of 120 values are not dates, such as '01.01.2024'; texts such as '01.01.2024' look like",
         SESSIONS.assign(x=DAYS.dt.strftime("%d.%m.%Y")),
         params={"dates": ["x"]},
     ),

@@ -2,11 +2,9 @@
 
 import bz2
 import gzip
-import io
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,20 +16,13 @@ from helpers import (
     RunStage,
     WriteParams,
     WriteSource,
+    zip_bytes,
 )
 
 
 def overwritten(content: bytes, start: int) -> bytes:
     """`content` with 40 bytes that are wrong."""
     return content[:start] + b"\xff" * 40 + content[start + 40 :]
-
-
-def zip_bytes(*names: str) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in names:
-            archive.writestr(name, CSV)
-    return file.getvalue()
 
 
 ZSTD: bytes = pa.compress(CSV.encode(), "zstd", asbytes=True)
@@ -54,8 +45,8 @@ FILES = {
     "a parquet in a gzip": Case("expected a name that ends in", gzip.compress(parquet_bytes()), "a.parquet.gz"),
     "a csv that is a gzip": Case("it is a gzip file; rename it to end in .gz", gzip.compress(CSV.encode())),
     "a zip that is none": Case("File is not a zip file", CSV, "a.zip"),
-    "a zip without a file": Case("a zip archive of 0 files; expected one csv file", zip_bytes(), "a.zip"),
-    "a zip of two files": Case("a zip archive of 2 files", zip_bytes("a.csv", "b.csv"), "a.zip"),
+    "a zip without a file": Case("a zip archive of 0 files; expected one csv file", zip_bytes(CSV), "a.zip"),
+    "a zip of two files": Case("a zip archive of 2 files", zip_bytes(CSV, "a.csv", "b.csv"), "a.zip"),
     "a truncated bzip2": Case("ended before the end-of-stream marker", bz2.compress(CSV.encode())[:-20], "a.csv.bz2"),
     "a zstd that is none": Case("not a utf-8 csv file", CSV, "a.csv.zst"),
     "a truncated zstd": Case(

@@ -57,6 +57,15 @@ def test_what_params_cannot_settle_is_told_with_the_rest(prepare: PrepareTable) 
     assert "\nin params.yaml, this settles 4 of them:\n" in ran.err
 
 
+def test_columns_that_need_two_values_of_one_param_are_not_both_settled(prepare: PrepareTable) -> None:
+    rows = np.arange(ROWS)
+    dates = {"us": [f"01/{row % 28 + 1:02}/2024" for row in rows], "eu": [f"{row % 28 + 1:02}/01/2024" for row in rows]}
+    ran = prepare(CHURN[["months", "churn"]].assign(**dates), **{"prepare.target": "churn"})
+    assert "\nin params.yaml, this settles 1 of them:\n" in ran.err
+    assert pasted(ran.err) == {"prepare.date_format": "%m/%d/%Y"}
+    assert 'set prepare.date_format: "%d/%m/%Y"; or add it to prepare.categories: [eu]' in ran.err
+
+
 def test_one_problem_is_one_line(prepare: PrepareTable) -> None:
     error = prepare(CHURN[["months", "TotalCharges", "churn"]], **{"prepare.target": "churn"}).error
     assert error.endswith("add it to prepare.na_values, or the column to prepare.categories")

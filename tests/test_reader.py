@@ -4,7 +4,6 @@ import bz2
 import csv
 import gzip
 import io
-import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import PreparedSessions, PrepareTable, RunStage, WriteParams
+from helpers import PreparedSessions, PrepareTable, RunStage, WriteParams, zip_bytes
 
 ROWS = [
     {"place": "Köln, Süd", "note": 'he said "no"', "price": "1.5", "buys": "0"},
@@ -33,15 +32,6 @@ def as_csv(delimiter: str = ",", line_end: str = "\n", quoting: Literal[0, 1, 2,
 def as_parquet() -> bytes:
     file = io.BytesIO()
     pd.DataFrame(ROWS).to_parquet(file)
-    return file.getvalue()
-
-
-def as_zip(*names: str) -> bytes:
-    """An archive in which each of these has the whole table."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in names:
-            archive.writestr(name, PLAIN)
     return file.getvalue()
 
 
@@ -89,8 +79,8 @@ FILES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "zstd, mixed line ends": ("a.csv.zst", as_zst(ONE_CRLF.encode()), {}),
     "two gzips in one": ("a.csv.gz", gzip.compress(PLAIN[:40]) + gzip.compress(PLAIN[40:]), {}),
     "two zstds in one": ("a.csv.zst", as_zst(PLAIN[:40]) + as_zst(PLAIN[40:]), {}),
-    "zip": ("a.zip", as_zip("inner.csv"), {}),
-    "zip from a Mac": ("a.csv.zip", as_zip("inner.csv", "__MACOSX/._inner.csv"), {}),
+    "zip": ("a.zip", zip_bytes(PLAIN, "inner.csv"), {}),
+    "zip from a Mac": ("a.csv.zip", zip_bytes(PLAIN, "inner.csv", "__MACOSX/._inner.csv"), {}),
     "no header": ("a.csv", ROWS_ONLY, {"names": NAMES}),
     "no header, but a mark": ("a.csv", MARK + ROWS_ONLY, {"names": NAMES}),
     "names, but a header too": ("a.csv", PLAIN, {"names": NAMES}),

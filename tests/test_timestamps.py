@@ -124,7 +124,7 @@ def test_dates_in_another_form_are_refused_until_params_name_it(
     [
         (("05/01/2024", "05/13/2024"), '"%m/%d/%Y"; or'),
         (("05/01/2024", "13/05/2024"), '"%d/%m/%Y"; or'),
-        (("05/01/2024", "05/02/2024"), '"%d/%m/%Y" (prepare.date_format: "%m/%d/%Y" reads them too); or'),
+        (("05/01/2024", "05/02/2024"), '"%d/%m/%Y", or prepare.date_format: "%m/%d/%Y", which reads other values; or'),
         (("5/13/24 1:45 PM", "5/14/24 11:00 AM"), '"%m/%d/%y %I:%M %p"; or'),
         (("May 5, 2024 13:45:07", "Jun 6, 2024 00:00:00"), '"%b %d, %Y %H:%M:%S"; or'),
     ],
@@ -132,6 +132,11 @@ def test_dates_in_another_form_are_refused_until_params_name_it(
 )
 def test_the_form_that_reads_the_dates_is_named(prepare: PrepareTable, values: tuple[str, str], advice: str) -> None:
     assert f"look like dates; set prepare.date_format: {advice}" in prepare(frame(x=repeated(*values))).error
+
+
+def test_the_form_of_a_declared_date_is_named_too(prepare: PrepareTable) -> None:
+    error = prepare(frame(x=repeated("1.5.2024", "31.5.2024")), "a.csv", **{"prepare.dates": ["x"]}).error
+    assert "values are not dates, such as" in error and 'set prepare.date_format: "%d.%m.%Y"' in error
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import SHARED_DATA, PrepareTable, RunStage, StageResult, WriteParams
+from helpers import SHARED_DATA, PrepareTable, RunStage, WriteParams
 from tracker_logs import (
     LOG,
     LOGS,
     NO_SESSION,
+    OUTPUT,
     PARAMS,
-    SCORED,
     SESSIONS,
     TrackerLog,
+    columns_of,
     marked,
+    prepared_table,
 )  # fmt: skip
 
 from stages.lib.dataset.left_out import LeftOut
@@ -25,29 +27,12 @@ from stages.lib.preparation import partitions
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
 
-OPTIONAL = ("left out the features", "prepare.clicks.columns names none")  # of columns that the log lacks
-OUTPUT = Path("prepared.parquet")
 # What is settled visitor by visitor, and so in each partition by itself
 HARD = (
     "a log-in before the purchase", "visitors that are null", "no sessions, and every row twice", "every row twice",
     "a bot", "ids that are unique within a visitor only",
 )  # fmt: skip
 CASES = SHARED_DATA.parent / "cases"
-
-
-def prepared_table(prepare: PrepareTable, log: TrackerLog, name: str, **changes: Any) -> tuple[pa.Table, list[str]]:
-    """The session table of a log, and what was reported."""
-    ran = prepare(log.rows, name, **PARAMS | columns_of(log.rows) | log.params | changes)
-    assert ran.code == 0, ran.err
-    return read_sessions(OUTPUT).to_arrow(), reported(ran)
-
-
-def columns_of(rows: pd.DataFrame) -> dict[str, Any]:
-    return {"prepare.clicks.columns": {str(name): name for name in rows}}
-
-
-def reported(ran: StageResult) -> list[str]:
-    return [line for line in ran.out.splitlines()[:-1] if not line.startswith(OPTIONAL)]
 
 
 # What was meant ---------------------------------------------------
@@ -147,63 +132,6 @@ def test_a_session_is_that_of_the_first_visitor_who_is_known_when_it_is_scored(p
     for visitor, expected in ((late, "session s003"), (early, "u01")):
         table, _ = prepared_table(prepare, TrackerLog(LOG.assign(visitor=visitor)), "a.parquet")
         assert visitors_of(table)["s003"] == expected
-
-
-# Event names ------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("event", "name"),
-    [
-        ("add", "add_to_cart"), ("add", "addtocart"), ("add", "cart"), ("add", "Add"), ("add", " add"),
-        ("add", "basket_add"), ("purchase", "Purchase"), ("purchase", "PURCHASE "), ("purchase", "transaction"),
-        ("purchase", "order_completed"), ("purchase", "purchased"), ("view", "page_view"), ("view", "views"),
-    ],
-)  # fmt: skip
-def test_an_event_that_is_there_under_another_name_only_is_an_error(
-    prepare: PrepareTable, event: str, name: str
-) -> None:
-    ran = prepare(LOG.assign(event=LOG.event.replace(event, name)), "a.parquet", **PARAMS)
-    count = (LOG.event == event).sum()
-    assert ran.error.startswith("prepare: a.parquet: column 'event': ")
-    assert f"'{name}' is in {count} rows; list it there if it means the same" in ran.error
-    # Without views, there is nothing to score.
-    assert ran.error.endswith(f", or set prepare.clicks.events.{event} to [] if the log has none") == (event != "view")
-
-
-@pytest.mark.parametrize("name", ["Purchase", " purchase", "purchased", "PURCHASE"])
-def test_an_event_that_is_there_under_two_names_is_reported(prepare: PrepareTable, name: str) -> None:
-    last = LOG.index[LOG.event == "purchase"][-1]
-    rows = LOG.assign(event=LOG.event.mask(LOG.index == last, name))
-    _, findings = prepared_table(prepare, TrackerLog(rows), "a.parquet")
-    assert findings == [
-        f"column 'event': left out the events '{name}' (nearly 'purchase' of prepare.clicks.events.purchase)"
-    ]
-
-
-@pytest.mark.parametrize("name", ["remove_address", "review", "refund", "begin_checkout", "add_to_wishlist", "ping"])
-def test_other_names_are_no_error_if_the_log_has_no_additions_to_the_basket(prepare: PrepareTable, name: str) -> None:
-    rows = pd.concat([LOG[LOG.event != "add"], LOG.tail(1).assign(event=name)])
-    ran = prepare(rows, "a.parquet", **PARAMS)
-    assert "no row has an event of prepare.clicks.events.add, 'add', but" in ran.error
-    _, findings = prepared_table(prepare, TrackerLog(rows, {"prepare.clicks.events.add": []}), "a.parquet")
-    assert findings == [f"column 'event': left out the events '{name}' (no name in prepare.clicks.events)"]
-
-
-def test_of_very_many_names_the_most_frequent_are_reported(prepare: PrepareTable) -> None:
-    names = [f"e{number:02}" for number in range(30)]
-    rows = pd.concat([LOG, *[LOG.head(40 - number).assign(event=name) for number, name in enumerate(names)]])
-    _, findings = prepared_table(prepare, TrackerLog(rows), "a.parquet")
-    assert len(findings) == 11
-    assert findings[0] == "column 'event': left out the events 'e00': 40 (no name in prepare.clicks.events)"
-    rest = "left out the events with 20 other names: 410, such as 'e10' (no names in prepare.clicks.events)"
-    assert findings[-1] == f"column 'event': {rest}"
-
-
-def test_an_event_that_the_log_never_has_can_be_declared_so(prepare: PrepareTable) -> None:
-    rows = LOG.assign(event=LOG.event.replace("add", "cart_opened"))
-    table, _ = prepared_table(prepare, TrackerLog(rows, {"prepare.clicks.events.add": []}), "a.parquet")
-    assert len(table) == SCORED
 
 
 # Values -----------------------------------------------------------

@@ -1,10 +1,17 @@
 """A small shop's log as trackers write it: with replays, log-ins, missing ids, refunds, and without session ids."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from helpers import PrepareTable, StageResult
 
+from stages.lib.dataset.sessions import read_sessions
+
+OUTPUT = Path("prepared.parquet")
+OPTIONAL = ("left out the features",)  # of columns that the log lacks
 PARAMS: dict[str, Any] = {"prepare.source_type": "clicks", "prepare.target": "bought"}
 VISITORS, SESSIONS, SCORED, PURCHASES = 50, 100, 75, 25
 NO_SESSION = {"prepare.clicks.columns": {"time": "time", "visitor": "visitor", "session": None, "event": "event"}}
@@ -138,3 +145,18 @@ LOGS = {
         ("left out sessions of more than 100 events, such as 'bot' (prepare.clicks.max_events_per_session)",),
     ),
 }
+
+
+def prepared_table(prepare: PrepareTable, log: TrackerLog, name: str, **changes: Any) -> tuple[pa.Table, list[str]]:
+    """The session table of a log, and what was reported."""
+    ran = prepare(log.rows, name, **PARAMS | columns_of(log.rows) | log.params | changes)
+    assert ran.code == 0, ran.err
+    return read_sessions(OUTPUT).to_arrow(), reported(ran)
+
+
+def columns_of(rows: pd.DataFrame) -> dict[str, Any]:
+    return {"prepare.clicks.columns": {str(name): name for name in rows}}
+
+
+def reported(ran: StageResult) -> list[str]:
+    return [line for line in ran.out.splitlines()[:-1] if not line.startswith(OPTIONAL)]

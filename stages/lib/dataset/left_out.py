@@ -1,4 +1,4 @@
-"""What prepare left out or changed: said in the log, kept with the sessions, shown in the report."""
+"""What prepare left out or changed: printed, kept with the sessions, shown in the report."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -42,12 +42,12 @@ def infer_type(name: str, table: Table, profile: ColumnProfile, settings: Prepar
         _check_declared_category(name, profile)
         return dt.string
     if is_datetime(table[name]):
-        _check_dates(name, table[name], profile, settings)
+        _check_dates(name, table, profile, settings)
         return TIMESTAMP
     # In a text column that is nearly all dates or numbers, any other value is a mistake, not a category.
     may_be_text = is_text and name not in settings.numeric
     if name in settings.dates or (may_be_text and profile.dates >= TYPE_SHARE * profile.present):
-        _check_dates(name, table[name], profile, settings)
+        _check_dates(name, table, profile, settings)
         return TIMESTAMP
     if may_be_text and profile.numbers - profile.flags < TYPE_SHARE * profile.present:
         _check_inferred_category(name, table, profile, settings)
@@ -104,9 +104,13 @@ def _other_form(name: str, table: Table, profile: ColumnProfile, settings: Prepa
     return other_form(null_if_missing(table[name], settings.na_values), settings)
 
 
-def _check_dates(name: str, column: Column, profile: ColumnProfile, settings: Prepare) -> None:
+def _check_dates(name: str, table: Table, profile: ColumnProfile, settings: Prepare) -> None:
     if not profile.dates:
+        column = table[name]
         problem = not_dates(profile) if can_be(column, "date") else f"{column.type()} is not a date"
+        form = _other_form(name, table, profile, settings)
+        if form and form.kind == "dates" and form.settings:
+            raise form.problem(f"column '{name}': {problem}", str(form))
         is_number = profile.numbers >= TYPE_SHARE * profile.present
         raise ColumnProblem(
             f"column '{name}': {problem}",

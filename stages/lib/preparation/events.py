@@ -65,7 +65,7 @@ def hash_of(row) -> dt.uint64:  # type: ignore[no-untyped-def]
 
 
 def normalize_events(log: Table, settings: Prepare | Schema, left_out: LeftOut, *, training: bool = True) -> Events:
-    """Rename and parse the columns of a click log, and leave out the events that are none of ours, and refunds.
+    """Rename and parse the columns of a click log, and leave out the events that no param maps, and refunds.
 
     Args:
         log: one row per event.

@@ -9,10 +9,10 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Column, Table
 
+from stages.lib.common.params import Prepare
 from stages.lib.preparation.numbers import parse_number
 from stages.lib.preparation.problems import ColumnProblem
 from stages.lib.preparation.timestamps import parse_timestamp
-from stages.lib.preparation.values import Formats
 
 Settings = dict[str, Any]  # params of `prepare`
 
@@ -26,8 +26,8 @@ MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 # How numbers may be written; the first of several that read the same texts comes first in messages.
 SEPARATORS: list[Settings] = [
     {},
-    {"decimal": ","},
     {"thousands": ","},
+    {"decimal": ","},
     *({"decimal": ",", "thousands": character} for character in ". '"),
     *({"thousands": character} for character in " '"),
 ]
@@ -44,16 +44,6 @@ KINDS = {
         rf"(?i:^([a-z]{{3,9}},? )?(\d\d?(st|nd|rd|th)?[ .-]+)?{MONTH}[ .,-]+(\d\d?(st|nd|rd|th)?,? )?\d{{2,4}}\b)"
     ),
 }
-
-
-class ChangedFormats:
-    """The formats with some params changed; units are added."""
-
-    def __init__(self, formats: Formats, changes: Settings) -> None:
-        self.decimal = changes.get("decimal", formats.decimal)
-        self.thousands = changes.get("thousands", formats.thousands)
-        self.units = [*formats.units, *changes.get("units", [])]
-        self.date_format = changes.get("date_format", formats.date_format)
 
 
 @dataclass(frozen=True)
@@ -78,8 +68,8 @@ class OtherForm:
     @property
     def _advice(self) -> str:
         if self.settings:
-            others = f" ({' or '.join(map(_in_words, self.others))} reads them too)" if self.others else ""
-            return f"set {_in_words(self.settings)}{others}"
+            others = " or ".join(map(_in_words, self.others))
+            return f"set {_in_words(self.settings)}" + (f", or {others}, which reads other values" if others else "")
         if self.kind == "durations":
             return "write them as HH:MM:SS or in seconds"
         if self.kind == "dates" and re.match(r"\d{4}-\d\d-\d\d", self.example):
@@ -97,16 +87,16 @@ def _in_words(settings: Settings) -> str:
     return " and ".join(f"prepare.{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items())
 
 
-def other_form(column: Column, formats: Formats) -> OtherForm | None:
+def other_form(column: Column, settings: Prepare) -> OtherForm | None:
     """What texts look like, and the params that read them; None if they are neither numbers nor dates.
 
     Args:
         column: a text column, with nulls where it is missing.
-        formats: how numbers and dates are written, as far as params say so.
+        settings: how numbers and dates are written, as far as params say so.
     """
     texts = column.as_table().group_by(text=column).aggregate(rows=_.count()).filter(_.text.notnull()).cache()
-    number = parse_number(texts.text, formats)
-    date = parse_timestamp(texts.text, formats.date_format, numbers=False)
+    number = parse_number(texts.text, settings)
+    date = parse_timestamp(texts.text, settings.date_format, numbers=False)
     parsed = texts.mutate(is_number=number.notnull(), is_date=date.notnull())
     aggregates = {
         "rows": parsed.rows.sum(),
@@ -124,13 +114,13 @@ def other_form(column: Column, formats: Formats) -> OtherForm | None:
     if counts["dates"] and counts["dates"] + counts["is_date"] >= SHARE * counts["rows"]:
         example = counts["dates_example"]
         candidates = [{"date_format": form} for form in _date_forms(example)]
-        return OtherForm("dates", example, *_that_read_most(texts, candidates, formats))
+        return OtherForm("dates", example, *_that_read_most(texts, candidates, settings))
     if numeric and sum(numeric.values()) + counts["is_number"] >= SHARE * counts["rows"]:
         kind = max(numeric, key=lambda name: numeric[name])
         example = counts[f"{kind}_example"]
         units: Settings = {"units": names} if (names := _units(texts)) else {}
         candidates = [] if kind == "durations" else [units | separators for separators in SEPARATORS]
-        return OtherForm(kind, example, *_that_read_most(texts, candidates, formats))
+        return OtherForm(kind, example, *_that_read_most(texts, candidates, settings))
     return None
 
 
@@ -141,19 +131,32 @@ def _units(texts: Table) -> list[str]:
     return unit.order_by("unit").limit(MAX_UNITS).to_pyarrow()["unit"].to_pylist()
 
 
-def _that_read_most(texts: Table, candidates: Sequence[Settings], formats: Formats) -> tuple[Settings, list[Settings]]:
-    """The first of the candidates that read most texts, if those are nearly all, and the others that read as many."""
-    n_texts = texts.count().execute()
-    read = []
-    for candidate in candidates:
-        changed = ChangedFormats(formats, candidate)
-        date_format = changed.date_format if "date_format" in candidate else None
-        values = parse_timestamp(texts.text, date_format) if date_format else parse_number(texts.text, changed)
-        read.append(values.count().execute())
-    if not read or max(read) < SHARE * n_texts:
+def _that_read_most(texts: Table, candidates: Sequence[Settings], settings: Prepare) -> tuple[Settings, list[Settings]]:
+    """The first of the candidates that read most texts, if those are nearly all; and others that read as many, but
+    some of them as other values."""
+    if not candidates:
         return {}, []
-    best, *others = (candidate for candidate, count in zip(candidates, read, strict=True) if count == max(read))
-    return best, others
+    # By the position of the candidate
+    values = texts.select(**{str(i): _read(texts.text, candidate, settings) for i, candidate in enumerate(candidates)})
+    counts = values.aggregate(**{name: values[name].count() for name in values.columns}, texts=_.count())
+    (count,) = counts.to_pyarrow().to_pylist()
+    n_texts, most = count.pop("texts"), max(count.values())
+    if most < SHARE * n_texts:
+        return {}, []
+    best, *others = (name for name in values.columns if count[name] == most)
+    differ = values.aggregate(
+        best=values[best].count(), **{name: (values[name] != values[best]).sum() for name in others}
+    )
+    (n_other_values,) = differ.to_pyarrow().to_pylist()
+    return candidates[int(best)], [candidates[int(name)] for name in others if n_other_values[name]]
+
+
+def _read(text: Column, candidate: Settings, settings: Prepare) -> Column:
+    units = [*settings.units, *candidate.get("units", [])]
+    changed = settings.model_copy(update=candidate | {"units": units})
+    if "date_format" in candidate:
+        return parse_timestamp(text, changed.date_format, numbers=False)
+    return parse_number(text, changed)
 
 
 def _date_forms(example: str) -> list[str]:

@@ -74,7 +74,8 @@ def _hints(unnamed: dict[str, list[str]]) -> list[str]:
     """A line about the features that need columns which params do not name."""
     names = ", ".join(name for features in unnamed.values() for name in features)
     columns = ", ".join(unnamed)
-    return [f"prepare.clicks.columns names none for {columns}: without {names}"] if unnamed else []
+    what = f"left out the features that need columns which prepare.clicks.columns does not name ({columns}): {names}"
+    return [what] if unnamed else []
 
 
 def prepare_table(rows: Table, settings: Prepare, left_out: LeftOut) -> Prepared:

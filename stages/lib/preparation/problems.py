@@ -40,6 +40,10 @@ class ColumnProblem(InputError):
         """Whether params can settle it."""
         return bool(self.add or self.remove or self.put)
 
+    def contradicts(self, put: Mapping[str, Any]) -> bool:
+        """Whether it needs another value of one of these params."""
+        return any(put.get(param, value) != value for param, value in self.put.items())
+
 
 def raise_problems(problems: Sequence[InputError], settings: Prepare) -> None:
     """Raise an InputError with all problems, if there are any.
@@ -50,11 +54,14 @@ def raise_problems(problems: Sequence[InputError], settings: Prepare) -> None:
         raise problems[0]
     if not problems:
         return
-    settled = [problem for problem in problems if isinstance(problem, ColumnProblem) and problem.is_settled]
-    texts = [
-        problem.problem if isinstance(problem, ColumnProblem) and problem.is_settled else str(problem)
-        for problem in problems
-    ]
+    settled: list[ColumnProblem] = []
+    put: dict[str, Any] = {}
+    for problem in problems:
+        # Two columns may need two values of a parameter: it is that of the first one.
+        if isinstance(problem, ColumnProblem) and problem.is_settled and not problem.contradicts(put):
+            settled.append(problem)
+            put |= problem.put
+    texts = [problem.problem if problem in settled else str(problem) for problem in problems]
     lines = [f"{len(problems)} problems:", *(f"  {text}" for text in texts)]
     if settled:
         which = "all of them" if len(settled) == len(problems) else f"{len(settled)} of them"
