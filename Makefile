@@ -5,14 +5,16 @@ export PATH := $(BIN):$(PATH)
 PIN := uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
-SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2
+CHECK := ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
+PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test lint lock clean
+.PHONY: help repro small test unit coverage lint lock clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: .venv/ready   ## rebuild what is out of date: data, models and metrics
 	dvc repro
@@ -21,8 +23,17 @@ small: .venv/ready   ## run all stages on small data, as a DVC experiment that l
 	dvc exp run --temp --name small --force $(addprefix --set-param ,$(SMALL))
 
 test: .venv/ready-to-test   ## check format, code and types, and run all tests
-	ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
-	python -m pytest --numprocesses 2 --dist loadfile
+	$(CHECK)
+	python -m $(PYTEST)
+
+unit: .venv/ready-to-test   ## run the tests that run no stage and load no TensorFlow, in less than a minute
+	python -m $(PYTEST) -m "not slow"
+
+coverage: .venv/ready-to-test   ## do the same as make test, and check that tests run almost all lines of stages/
+	$(CHECK)
+	rm -f .coverage .coverage.*
+	COVERAGE_CORE=sysmon python -m coverage run -m $(PYTEST)
+	python -m coverage combine --quiet && python -m coverage report
 
 lint: .venv/ready-to-test   ## format the code, fix what can be fixed, and check types
 	ruff check --fix . && ruff format . && mypy

@@ -13,10 +13,11 @@ from stages.lib.baselines import fit_logistic, fit_trees
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions
+from stages.lib.dataset.splits import cv_folds
 from stages.lib.modeling import compiled_loop
 from stages.lib.modeling.cross_validation import Predictor
 from stages.lib.modeling.encoder import fit_encoder
-from stages.lib.modeling.model import Model, train_model
+from stages.lib.modeling.model import Model, mean_of_models, train_model
 
 THREADS = 2
 MISSING = "(missing)"
@@ -82,7 +83,16 @@ def _is_installed(package: str | None) -> bool:
 def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
     # Each fit compiles anew; otherwise only the first split would, and the mean of the seconds would be too low.
     compiled_loop.clear_cache()
-    return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
+    encoder, size = fit_encoder(sessions.features, config.encoding), config.network.ensemble_size
+    if size == 1:
+        return train_model(sessions, encoder, config, "stratified", seed)
+    parts = cv_folds(sessions, "stratified", size, seed)
+    return mean_of_models(
+        [
+            train_model(sessions.take(train_idx), encoder, config, "stratified", seed, extra_seed=member)
+            for member, (train_idx, _) in enumerate(parts)
+        ]
+    )
 
 
 class LightGBM:

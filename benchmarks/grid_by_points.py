@@ -15,55 +15,62 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from benchmarks.pictures import save_svg
+from benchmarks.pictures import draw_lines
 from benchmarks.tools import PARAMS, ROOT
 from benchmarks.training_step import random_rows
-from stages.lib.common.params import Params
+from stages.lib.common.params import ModelConfig, Params
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
+from stages.lib.tuning.points import Grid, grid_points
 from stages.lib.tuning.workers import worker_pool
 
 PICTURE = ROOT / "docs" / "grid_by_points.svg"
-TRAIN_ROWS, VAL_ROWS = 3_000, 1_000
+ROWS = 4_000  # a quarter of them to validate on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, nargs="+", default=[10, 50, 100, 200], help="even numbers")
-    options = parser.parse_args()
-    results = measure_grids(options.points)
+    results = measure_grids(parser.parse_args().points)
     print(results.round(1).to_string(index=False))
-    draw(results, PICTURE)
+    draw_lines(results, "points", {"seconds": "seconds"}, "processes", PICTURE, "Grid search, 3,000 rows, one epoch")
 
 
 def measure_grids(points: list[int]) -> pd.DataFrame:
     """The seconds of a grid, a row for each number of points and of processes."""
     base = Params.load(PARAMS).train_base.with_point({"epochs": 1})
-    inputs, targets = random_rows(TRAIN_ROWS + VAL_ROWS)
-    fold = Fold(inputs[:TRAIN_ROWS], targets[:TRAIN_ROWS], inputs[TRAIN_ROWS:], targets[TRAIN_ROWS:])
     rows = []
-    for count in points:
-        grid = {"learning_rate": (np.arange(1, count // 2 + 1) / 10_000).tolist(), "batch_size": [24, 48]}
-        for processes in sorted({1, joblib.cpu_count()}):
-            start = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder, worker_pool(processes) as pool:
-                run_grid(pool, grid, base, {base.encoding: [fold]}, 1, Path(folder))
-            rows.append({"points": count, "processes": processes, "seconds": time.perf_counter() - start})
+    for processes in sorted({1, joblib.cpu_count()}):
+        for count in points:
+            grid = {"learning_rate": (np.arange(1, count // 2 + 1) / 10_000).tolist(), "batch_size": [24, 48]}
+            seconds = time_grid(grid, base, [random_fold(ROWS)], processes)
+            label = "1 process" if processes == 1 else f"{processes} processes"
+            rows.append({"processes": label, "points": count, "seconds": seconds})
     return pd.DataFrame(rows)
 
 
-def draw(results: pd.DataFrame, path: Path) -> None:
-    from matplotlib import pyplot
+def random_fold(rows: int) -> Fold:
+    inputs, targets = random_rows(rows)
+    n_train = rows * 3 // 4
+    return Fold(inputs[:n_train], targets[:n_train], inputs[n_train:], targets[n_train:])
 
-    figure, axes = pyplot.subplots(figsize=(4.8, 3.4), layout="constrained")
-    for processes in results["processes"].unique():
-        group = results[results["processes"] == processes]
-        label = "1 process" if processes == 1 else f"{processes} processes"
-        axes.plot(group["points"], group["seconds"], marker="o", label=label)
-    axes.set(xlabel="points of the grid", ylabel="seconds", title="Grid search, 3,000 rows, one epoch", ylim=0)
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.3)
-    save_svg(figure, path)
+
+def time_grid(
+    grid: Grid, base: ModelConfig, folds: list[Fold], processes: int, halving_factor: int | None = None
+) -> float:
+    """The seconds of a grid search in processes that are started for it.
+
+    Args:
+        grid: values of params other than those of the encoding.
+        base: the configuration that the grid varies.
+        folds: to train and validate on.
+        processes: how many, at most one per core.
+        halving_factor: see `run_grid`.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, worker_pool(processes) as pool:
+        run_grid(pool, grid_points(grid), base, {base.encoding: folds}, 1, Path(folder), halving_factor)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from benchmarks.processes import measure_module
 from benchmarks.tools import PARAMS, ROOT, write_params
 from stages.lib.common.params import Params
 from stages.lib.tuning.folds import Fold, make_folds
-from stages.lib.tuning.points import format_point
+from stages.lib.tuning.points import format_point, grid_points
 
 TRAIN, TEST = ROOT / "data/split/train.parquet", ROOT / "data/split/test.parquet"
 POINT = ["learning_rate", "batch_size"]
@@ -83,7 +83,7 @@ def study_params(path: Path, points: int | None) -> Params:
 
 def single_fold(train: Path, params: Params) -> Fold:
     """The one validation split, of a grid without folds and with a single encoding."""
-    ((fold,),) = make_folds(train, params).values()
+    ((fold,),) = make_folds(train, grid_points(params.grid_search.grid), params).values()
     return fold
 
 

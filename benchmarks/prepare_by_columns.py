@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.pictures import save_svg
+from benchmarks.pictures import draw_lines
 from benchmarks.processes import MIB, measure_module
 from benchmarks.tools import ROOT, write_params
 
@@ -30,7 +30,8 @@ def main() -> None:
     results = measure_tables(options.columns, options.rows)
     print(results.to_string(index=False))
     results.to_csv(options.csv, index=False)
-    draw(results, PICTURE)
+    panels = {"seconds": "seconds", "memory_mib": "peak memory, MiB"}
+    draw_lines(results, "columns", panels, "rows", PICTURE, "prepare, from a csv file")
 
 
 def measure_tables(columns: list[int], rows: list[int]) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def measure_tables(columns: list[int], rows: list[int]) -> pd.DataFrame:
                 random_table(n_rows, n_columns).to_csv(folder / "table.csv", index=False)
                 measured = measure_module("stages.prepare", "table.csv", "sessions.parquet", folder=folder)
                 result = {
-                    "rows": n_rows,
+                    "rows": f"{n_rows:,} rows",
                     "columns": n_columns,
                     "seconds": round(measured.seconds, 1),
                     "memory_mib": round(measured.peak_memory / MIB),
@@ -60,21 +61,6 @@ def random_table(rows: int, columns: int) -> pd.DataFrame:
     numbers = rng.standard_normal((rows, columns)).round(4)
     table = pd.DataFrame(numbers, columns=[f"column_{number}" for number in range(columns)])
     return table.assign(buys=(numbers[:, 0] + rng.standard_normal(rows) > 1).astype(int))
-
-
-def draw(results: pd.DataFrame, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for axes, (column, label) in zip(
-        panels, {"seconds": "seconds", "memory_mib": "peak memory, MiB"}.items(), strict=True
-    ):
-        for rows, group in results.groupby("rows"):
-            axes.plot(group["columns"], group[column], marker="o", label=f"{rows:,} rows")
-        axes.set(xlabel="columns", ylabel=label, ylim=0)
-        axes.grid(alpha=0.3)
-    panels[0].legend(frameon=False)
-    save_svg(figure, path)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 
-from benchmarks.pictures import save_svg
+from benchmarks.pictures import draw_lines
 from benchmarks.processes import MIB, measure_module
 from benchmarks.tools import ROOT, write_params
 from stages.lib.common.files import scratch_path
@@ -39,6 +39,8 @@ ENGINES: dict[str, tuple[str, dict[str, Any]]] = {
     "spark": ("stages.prepare", {"runtime.engine": SPARK}),
 }
 
+PANELS = {"seconds": "seconds", "memory_mib": "peak memory, MiB", "spilled_mib": "peak of the scratch folder, MiB"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,7 +52,9 @@ def main() -> None:
     results = measure_engines(options.events, options.engines)
     print(results.to_string(index=False))
     results.to_csv(options.csv, index=False)
-    draw(results, PICTURE)
+    draw_lines(
+        results.assign(**{"events, millions": results["events"] / 10**6}), "events, millions", PANELS, "engine", PICTURE
+    )
 
 
 def measure_engines(millions: list[float], engines: list[str]) -> pd.DataFrame:
@@ -91,20 +95,6 @@ def measure_engine(engine: str, folder: Path, log: Path) -> dict[str, float]:
         "memory_mib": round(measured.peak_memory / MIB),
         "spilled_mib": round(measured.peak_spilled / MIB),
     }
-
-
-def draw(results: pd.DataFrame, path: Path) -> None:
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    labels = {"seconds": "seconds", "memory_mib": "peak memory, MiB", "spilled_mib": "peak of the scratch folder, MiB"}
-    for axes, (column, label) in zip(panels, labels.items(), strict=True):
-        for engine, group in results.groupby("engine", sort=False):
-            axes.plot(group["events"] / 10**6, group[column], marker="o", label=engine)
-        axes.set(xlabel="events, millions", ylabel=label, ylim=0)
-        axes.grid(alpha=0.3)
-    panels[0].legend(frameon=False)
-    save_svg(figure, path)
 
 
 if __name__ == "__main__":

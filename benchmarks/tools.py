@@ -1,6 +1,7 @@
 """Shared by benchmarks and tests: the committed params with some of them changed."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def params_with(changes: Mapping[str, Any], base: Path = PARAMS) -> dict[str, An
         if value is REMOVED:
             del section[name]
         else:
-            section[name] = value
+            section[name] = deepcopy(value)  # since a key within it may be the next one to change
     return params
 
 

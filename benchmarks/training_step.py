@@ -36,10 +36,10 @@ class StepTimes(NamedTuple):
     compiling: float
 
 
-def random_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Standard normal inputs (rows, FEATURES) and targets (rows,), of which a third are 1."""
+def random_rows(rows: int, features: int = FEATURES) -> tuple[np.ndarray, np.ndarray]:
+    """Standard normal inputs (rows, features) and targets (rows,), of which a third are 1."""
     rng = np.random.default_rng(0)
-    inputs = rng.standard_normal((rows, FEATURES), np.float32)
+    inputs = rng.standard_normal((rows, features), np.float32)
     return inputs, (inputs[:, :5].sum(1) + rng.standard_normal(rows) > 1).astype(np.float32)
 
 

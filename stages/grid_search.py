@@ -3,14 +3,12 @@
 import shutil
 from pathlib import Path
 
-from joblib import delayed
-
 from stages.lib.common.cli import run
 from stages.lib.common.files import write_csv
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.params import Params
 from stages.lib.tuning.folds import make_folds
 from stages.lib.tuning.grid import best_point, run_grid
-from stages.lib.tuning.points import format_point, grid_points, shards
+from stages.lib.tuning.points import format_point, sample_points, shards
 from stages.lib.tuning.shard import METRIC
 from stages.lib.tuning.workers import worker_pool
 
@@ -19,25 +17,20 @@ CHECKPOINTS = Path(".grid_search")
 
 def main(train: Path, test: Path, model: Path, predictions: Path, importance: Path, results: Path) -> None:
     params = Params.load()
-    grid, base = params.grid_search.grid, params.grid_base
-    with worker_pool(len(shards(grid)), params.runtime.backend) as pool:
-        table, processes = run_grid(pool, grid, base, make_folds(train, params), params.seed, CHECKPOINTS)
+    settings, base = params.grid_search, params.grid_base
+    points = sample_points(settings.grid, settings.n_points, params.seed)
+    with worker_pool(len(shards(points, range(len(points)))), params.runtime.backend) as pool:
+        folds = make_folds(train, points, params)
+        table = run_grid(pool, points, base, folds, params.seed, CHECKPOINTS, settings.halving_factor)
         best = best_point(table)
-        point = grid_points(grid)[best]
+        point = points[best]
         print(f"best point: {format_point(point)}, validation AUC {table[METRIC][best]:.4f}", flush=True)
-        # Workers may run in another folder.
-        paths = [path.absolute() for path in (train, test, model, predictions, importance)]
-        pool.run_on(processes[best], delayed(_train_best)(base.with_point(point), params, paths))
+        # Imported here, so that the workers load TensorFlow while this process makes the folds.
+        from stages.lib.modeling.network_stage import train_network
+
+        train_network(base.with_point(point), params, train, test, model, predictions, importance, pool=pool)
     write_csv(results, table)
     shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # a lost worker may hold a file open there
-
-
-def _train_best(config: ModelConfig, params: Params, paths: list[Path]) -> None:
-    # Imported here, in a worker that has TensorFlow loaded.
-    from stages.lib.modeling.network_stage import train_network
-
-    train, test, model, predictions, importance = paths
-    train_network(config, params, train, test, model, predictions, importance)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Turn a click log or a session table into one typed, validated row per session."""
 
-import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
+import pyarrow as pa
 
 from stages.lib.common.cli import run
 from stages.lib.common.params import Params, Prepare
+from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import with_roles, write_batches
@@ -45,10 +46,15 @@ def write(prepared: Prepared, settings: Prepare, left_out: LeftOut, path: Path) 
     rows, batches = prepared.table.count().execute(), prepared.table.to_pyarrow_batches(chunk_size=BATCH_ROWS)
     schema = Schema.of(settings, prepared.dtypes).attach(with_roles(batches.schema, prepared.roles))
     schema = left_out.attach(schema)
-    n_batches = math.ceil(rows / BATCH_ROWS)
-    # disable=None: a bar on a terminal only
-    progress = tqdm(batches, "write", n_batches, unit=" sessions", unit_scale=BATCH_ROWS, disable=None)
-    return write_batches(path, schema, progress)
+    with show_progress("writing", rows, "sessions"):
+        return write_batches(path, schema, counted(batches))
+
+
+def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches; the rows of each are progress when the next one is due."""
+    for batch in batches:
+        yield batch
+        advance(len(batch))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
-from tqdm import tqdm
 
 from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write
+from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.decision import Decision, decide
@@ -101,8 +101,7 @@ def score(
     with (
         atomic_write(output) as temporary,
         closing(WRITERS[output.suffix](temporary, schema)) as writer,
-        # disable=None: a bar on a terminal only
-        tqdm(total=n_sessions, unit=" sessions", unit_scale=True, disable=None) as progress,
+        show_progress("scoring", n_sessions, "sessions"),
     ):
         for batch in batches:
             features = batch.to_pandas()
@@ -111,7 +110,7 @@ def score(
             decisions = decide(probabilities, decision.threshold)
             columns = [*map(batch.column, keys), pa.array(probabilities), pa.array(decisions)]
             writer.write(pa.record_batch(columns, schema=schema))
-            progress.update(len(batch))
+            advance(len(batch))
         if not allow_unknown:
             unknown.check()
     print(f"{n_sessions} sessions, written to {output}")

@@ -5,14 +5,18 @@ from pathlib import Path
 
 from stages.lib.common.cli import run
 from stages.lib.common.params import Params
-from stages.lib.modeling.network_stage import train_network
-from stages.lib.oversampling import oversample
+from stages.lib.common.processes import process_pool
 
 
 def main(train: Path, test: Path, model: Path, predictions: Path) -> None:
     params = Params.load()
-    resample = partial(oversample, settings=params.smote_train)
-    train_network(params.train_base, params, train, test, model, predictions, resample=resample)
+    with process_pool("stages.lib.modeling.model", "stages.lib.oversampling") as pool:
+        # Imported here, so that the workers load TensorFlow while this process loads what it needs itself.
+        from stages.lib.modeling.network_stage import train_network
+        from stages.lib.oversampling import oversample
+
+        resample = partial(oversample, settings=params.smote_train)
+        train_network(params.train_base, params, train, test, model, predictions, resample=resample, pool=pool)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,16 @@ from pathlib import Path
 
 from stages.lib.common.cli import run
 from stages.lib.common.params import Params
-from stages.lib.modeling.network_stage import train_network
+from stages.lib.common.processes import process_pool
 
 
 def main(train: Path, test: Path, model: Path, predictions: Path, importance: Path) -> None:
     params = Params.load()
-    train_network(params.train_strong, params, train, test, model, predictions, importance)
+    with process_pool("stages.lib.modeling.model") as pool:
+        # Imported here, so that the workers load TensorFlow while this process loads what it needs itself.
+        from stages.lib.modeling.network_stage import train_network
+
+        train_network(params.train_strong, params, train, test, model, predictions, importance, pool=pool)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,23 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from dvc_process import run_dvc
 
 from benchmarks.tools import ROOT, write_params
 
-# The least with which all stages run
+# The least with which all stages run and do all that they can do
 TINY = {
     "simulate.sessions": 300,
     "simulate.purchases": 60,
-    "validation.folds": 0,
+    "validation.folds": 2,
+    "validation.calibration": "sigmoid",
+    "validation.extra_seeds": 1,
     "train_base.network.layers": [4],
     "train_base.training.epochs": 1,
     "train_base.training.batch_size": 64,
-    "grid_search.grid": {"batch_size": [64]},
+    "grid_search.grid": {"learning_rate": [0.0001]},
     "grid_search.folds": 0,
     "train_strong.network.layers": [4],
     "train_strong.training.epochs": 1,
@@ -44,13 +48,23 @@ class Checkout:
         self.set_params(**changes)
         self.git("init", "--quiet", "--initial-branch", "main")
 
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """The checkout that is in this folder already."""
+        checkout = cls.__new__(cls)
+        checkout.folder = folder
+        return checkout
+
     def set_params(self, **changes: object) -> None:
         """Write the committed params.yaml with these changes, such as `**{"train_base.training.epochs": 1}`."""
         write_params(self.folder / "params.yaml", changes)
 
-    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run the command in the folder, whether it succeeds or not."""
-        return subprocess.run(command, **self._options(command) | options, check=False)
+        options = self._options(command)
+        if command[0] == "dvc":
+            return run_dvc(command[1:], options["cwd"], options["env"])
+        return subprocess.run(command, **options, check=False)
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start the command in a process group of its own, without waiting for it."""

@@ -1,6 +1,8 @@
 """The fixtures that tests share: an empty working directory, stages run in it, and a built checkout."""
 
+import fcntl
 import importlib
+import math
 import os
 import sys
 from pathlib import Path
@@ -24,17 +26,30 @@ from benchmarks import tools
 from stages.lib.common import cli
 from stages.lib.dataset.sessions import Sessions, read_sessions
 
+pytest_plugins = ["order", "unit_tests"]
+
 # Tests run in parallel processes, whose threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def built_checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it."""
-    built = Checkout(tmp_path_factory.mktemp("origin"), **TINY)
-    built.dvc("repro")
-    built.commit("First")
-    return built
+    """The whole pipeline, run on tiny data and committed on main. Tests clone it and never change it.
+
+    One for all processes that run tests: the first that needs it builds it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "origin.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (shared / "origin" / "built").exists():
+            return Checkout.at(shared / "origin" / "checkout")
+        built = Checkout(shared / "origin" / "checkout", **TINY)
+        built.dvc("repro")
+        built.commit("First")
+        (shared / "origin" / "built").touch()
+        return built
 
 
 @pytest.fixture
@@ -56,6 +71,8 @@ def write_params(workdir: Path) -> WriteParams:
 def run_stage(workdir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunStage:
     def run(name: str, *paths: str | Path) -> StageResult:
         module = importlib.import_module(f"stages.{name}")
+        # What a stage prints does not depend on how fast the machine is.
+        monkeypatch.setattr("stages.lib.common.progress.INTERVAL", math.inf)
         monkeypatch.setattr(sys, "argv", [module.__file__, *map(str, paths)])
         capfd.readouterr()
         code = 0

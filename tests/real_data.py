@@ -14,7 +14,6 @@ class RealData:
     params: dict[str, Any]
     test_rows: int
     test_purchases: int
-    min_auc: float  # of the base network after a short training
 
     @property
     def path(self) -> str:
@@ -31,7 +30,6 @@ BANK = RealData(
     },
     test_rows=9043,
     test_purchases=1058,
-    min_auc=0.70,
 )
 REES46 = RealData(
     "rees46_2019_oct_sample.csv",
@@ -51,5 +49,4 @@ REES46 = RealData(
     },
     test_rows=388,
     test_purchases=14,
-    min_auc=0.40,
 )

@@ -105,6 +105,7 @@ def test_a_source_that_is_not_a_file_is_refused(
     assert run_stage("prepare", name, "prepared.parquet").error == f"prepare: {name}: {says}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -10,21 +10,26 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
 from benchmarks import (
+    grid_by_folds,
     grid_by_points,
     grid_search_speedup,
     prepare_by_columns,
     prepare_by_events,
     quality,
     repro,
+    training_by_columns,
     training_by_rows,
     training_step,
 )
+from benchmarks.pictures import draw_lines
 from benchmarks.processes import MIB, measure_command, measure_module
 from benchmarks.quality_tables import prepare_table
 from benchmarks.tools import REMOVED, params_with, write_params
 from stages.lib.common.params import Params
 from stages.lib.dataset.matrix import write_npy
 from stages.lib.dataset.sessions import write_sessions
+
+pytestmark = pytest.mark.slow
 
 WORKLOAD = """
 import subprocess, sys, time
@@ -77,7 +82,6 @@ def test_the_stages_that_dvc_runs_are_read_from_its_output() -> None:
     assert [repro.started_stage(line) for line in lines] == ["prepare", None, None]
 
 
-@pytest.mark.slow
 def test_training_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_step, "time_model_fit_apart", lambda batch_size: 1.5)
     times = training_step.measure_steps(24, runs=1, rows=480)
@@ -85,7 +89,6 @@ def test_training_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(time > 0 for time in times)
 
 
-@pytest.mark.slow
 def test_training_is_timed_by_rows(tmp_path: Path) -> None:
     result = training_by_rows.measure_epoch(20_000, tmp_path, in_memory=False)
     assert result["rows"] == 20_000 and all(value > 0 for value in result.values())
@@ -93,7 +96,6 @@ def test_training_is_timed_by_rows(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-@pytest.mark.slow
 def test_training_on_rows_in_memory_is_timed_too(tmp_path: Path) -> None:
     with (tmp_path / "inputs.npy").open("wb") as file:
         write_npy(file, (480, training_by_rows.INPUTS), training_by_rows.random_chunks(480))
@@ -112,12 +114,33 @@ def test_sessions_are_repeated_up_to_a_number_of_rows(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_grid_is_timed_by_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grid_is_timed_by_points_and_by_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)
     results = grid_by_points.measure_grids([2])
     assert results["points"].tolist() == [2] and results["seconds"].min() > 0
-    grid_by_points.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
+    results = grid_by_folds.measure_grids([2], {"learning_rate": [0.001, 0.002, 0.003]}, rows=400)
+    assert results["folds"].tolist() == [2, 2] and results["seconds"].min() > 0
+
+
+@pytest.mark.slow
+def test_training_is_timed_by_columns() -> None:
+    results = training_by_columns.measure_networks([3, 40], rows=300)
+    assert results["inputs"].tolist() == [3, 40] * 2 and results["seconds"].min() > 0
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(100, "linear"), (1000, "log")])
+def test_a_picture_has_a_line_per_value_and_a_panel_per_measured_column(
+    largest: int, scale: str, tmp_path: Path
+) -> None:
+    results = pd.DataFrame(
+        {"rows": [10, largest] * 2, "engine": ["duckdb"] * 2 + ["pandas"] * 2, "seconds": 1, "mib": 2}
+    )
+    for name in ("a.svg", "b.svg"):
+        draw_lines(results, "rows", {"seconds": "seconds", "mib": "MiB"}, "engine", tmp_path / name, "a title")
+    svg = (tmp_path / "a.svg").read_text()
+    assert all(f">{text}<" in svg for text in ("rows", "seconds", "MiB", "duckdb", "pandas", "a title"))
+    assert svg.count('id="axes_') == 2 and ("10^{2}" in svg or "mathdefault" in svg) == (scale == "log")
+    assert svg == (tmp_path / "b.svg").read_text()
 
 
 def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(workdir: Path) -> None:
@@ -130,7 +153,6 @@ def test_the_study_s_way_of_a_grid_search_gets_a_single_validation_split(workdir
     assert np.abs(fold.val_inputs[:].mean(axis=0)).max() > 0.01
 
 
-@pytest.mark.slow
 def test_quality_compares_each_model_with_the_best_trees(
     workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,24 +178,20 @@ def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones
 
 
 @pytest.mark.slow
-def test_prepare_is_timed_by_events_and_engine(tmp_path: Path) -> None:
+def test_prepare_is_timed_by_events_and_engine() -> None:
     results = prepare_by_events.measure_engines([0.01], ["duckdb", "pandas"])
     assert results["engine"].tolist() == ["duckdb", "pandas"]
     assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
     assert results["events"].between(8_000, 12_000).all()
-    prepare_by_events.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
-def test_prepare_is_timed_by_columns(tmp_path: Path) -> None:
+def test_prepare_is_timed_by_columns() -> None:
     results = prepare_by_columns.measure_tables([3, 40], [100])
     assert results["columns"].tolist() == [3, 40] and (results[["seconds", "memory_mib"]] > 0).all(axis=None)
-    prepare_by_columns.draw(results, tmp_path / "a.svg")
-    assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_a_benchmark_begins_with_the_command_that_runs_it(path: Path) -> None:
     text = path.read_text()
-    if "argparse" in text or path.stem == "repro":
+    if "argparse" in text:
         assert f"\n\n    python -m benchmarks.{path.stem}" in text.split('"""')[1]

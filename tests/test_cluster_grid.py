@@ -158,7 +158,7 @@ def test_calls_are_made_by_workers_and_their_errors_are_raised(
         (process,) = pool([delayed(os.getpgid)(0)])
         assert process == cluster.workers[0].pid
         with pytest.raises(InputError, match=re.escape("no.yaml: no such file")):
-            pool.run_on(0, delayed(Params.load)(Path("no.yaml")))
+            pool([delayed(Params.load)(Path("no.yaml"))])
     with monkeypatch.context() as edited:
         edited.setattr(workers, "CODE", "edited")
         message = error_of_calls(cluster.address, delayed(os.getpid)())

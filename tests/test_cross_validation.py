@@ -10,7 +10,7 @@ from helpers import as_sessions, sessions_frame, standard_encoding
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.dataset.splits import cv_folds
-from stages.lib.modeling.cross_validation import Predictor, cross_validate
+from stages.lib.modeling.cross_validation import OutOfFold, Predictor, fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 
 
@@ -36,8 +36,8 @@ def test_each_fold_is_predicted_by_a_model_of_the_other_folds() -> None:
         return pd.Series({"rows": len(val)})
 
     sessions = as_sessions(sessions_frame(200), buys="target")
-    oof = cross_validate(fit, sessions, standard_encoding(), "stratified", 4, seed=1, inspect=inspect)
     folds = cv_folds(sessions, "stratified", 4, seed=1)
+    oof = OutOfFold.of([fit_fold(fit, sessions, fold, standard_encoding(), inspect=inspect)[1] for fold in folds])
     for model, (train_idx, _) in zip(models, folds, strict=True):
         assert model.train.equals(sessions.take(train_idx).to_arrow())
         assert model.encoder == fit_encoder(sessions.take(train_idx).features, standard_encoding())

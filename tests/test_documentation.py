@@ -77,7 +77,7 @@ def test_outputs_are_restored_after_a_failure(newcomer: Clone) -> None:
     repro = newcomer.run("dvc", "repro")
     assert repro.returncode != 0
     assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in repro.stderr
-    assert not (newcomer.folder / names[0]).exists()
+    assert not (newcomer.folder / names[0]).exists(), repro.stdout
     (newcomer.folder / names[1]).unlink()
     for command in documentation.section("dvc checkout"):
         run(newcomer, *command)

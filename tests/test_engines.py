@@ -19,6 +19,7 @@ from real_data import REES46
 from tracker_logs import LOG, NO_SESSION
 from tracker_logs import PARAMS as TRACKER_PARAMS
 
+from benchmarks import tools
 from stages.lib.common.files import scratch_folder, scratch_path
 from stages.lib.common.param_types import MIN_MEMORY
 from stages.lib.preparation import engine, partitions
@@ -32,6 +33,7 @@ CLUSTER = (
 )
 SHOP = {"simulate.sessions": 300, "simulate.purchases": 30}
 OUTPUT = Path("prepared.parquet")
+BOT = {"prepare.clicks.max_events_per_session": 10}
 # In a random log visitors share session ids.
 RANDOM: dict[str, Any] = {"prepare.clicks.columns": OWN_NAMES, "prepare.clicks.session_ids": "per_visitor"}
 
@@ -125,7 +127,7 @@ def test_progress_is_shown_on_a_terminal_only(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     write_params(**RANDOM)
     ran = run_stage("prepare", log, OUTPUT)
-    shown = ["partition by visitor: ", "aggregate sessions: 100%", "write: 100%"]
+    shown = ["partitioning by visitor and aggregating:  50%", "2/2 parts", "writing:   0%"]
     assert [text in ran.err for text in shown] == [terminal] * 3
 
 
@@ -186,29 +188,44 @@ def test_another_duckdb_gives_the_same_bytes(prepare: PrepareClicks, log: Path) 
     assert prepare(log, **{"runtime.engine": "duckdb://other.duckdb"}) == prepare(log)
 
 
+# A process that prepares the log in each folder: one, since starting a JVM and compiling what it runs take longest.
+PREPARE_EACH = """
+import os, sys
+from pathlib import Path
+from stages import prepare
+for log in map(Path, sys.argv[1:]):
+    os.chdir(log.parent)
+    prepare.main(log, log.with_name("spark.parquet"))  # absolute, since the JVM stays in the first folder
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, which is not here; .ci/run installs it")
-@pytest.mark.parametrize("source", ["default", "REES46", "without sessions"])
 def test_a_spark_cluster_gives_the_same_bytes(
-    source: str, prepare: PrepareClicks, write_params: WriteParams, run_stage: RunStage, monkeypatch: pytest.MonkeyPatch
+    prepare: PrepareClicks,
+    write_params: WriteParams,
+    run_stage: RunStage,
+    monkeypatch: pytest.MonkeyPatch,
+    workdir: Path,
 ) -> None:
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    if source == "REES46":
-        path, changes = Path(REES46.path), REES46.params
-        if not path.is_file():
-            pytest.skip(f"the sample is not here: no folder {path.parent} beside the checkout")
-    elif source == "without sessions":
-        path = Path("clicks.parquet")
-        # Duplicates, sessions cut by pauses, and one of too many events
-        bot = [LOG[LOG.session == "s004"].assign(page=f"b{number}") for number in range(9)]
-        pq.write_table(pa.Table.from_pandas(pd.concat([LOG, LOG, *bot]), preserve_index=False), path)
-        changes = TRACKER_PARAMS | NO_SESSION | {"prepare.clicks.max_events_per_session": 10}
-    else:
-        path, changes = Path("shop.parquet"), SHOP
-        write_params(**SHOP)
-        assert run_stage("simulate", path).code == 0
-    expected = prepare(path, **changes)
-    # In a process of its own, which takes its JVM with it
-    write_params(**RANDOM | changes | {"runtime.engine": CLUSTER})
-    run_process("-m", "stages.prepare", str(path), "spark.parquet")
-    assert Path("spark.parquet").read_bytes() == expected
+    for name in ("default", "no_session", "rees46"):
+        (workdir / name).mkdir()
+    logs = {
+        workdir / "default/log.parquet": SHOP,
+        workdir / "no_session/log.parquet": TRACKER_PARAMS | BOT | NO_SESSION,
+    }
+    write_params(**SHOP)
+    assert run_stage("simulate", workdir / "default/log.parquet").code == 0
+    # Duplicates, sessions cut by pauses, and one of too many events
+    bot = [LOG[LOG.session == "s004"].assign(page=f"b{number}") for number in range(9)]
+    table = pa.Table.from_pandas(pd.concat([LOG, LOG, *bot]), preserve_index=False)
+    pq.write_table(table, workdir / "no_session/log.parquet")
+    if Path(REES46.path).is_file():
+        logs[Path(shutil.copy(REES46.path, workdir / "rees46/log.csv"))] = REES46.params
+    expected = {log: prepare(log, **changes) for log, changes in logs.items()}
+    for log, changes in logs.items():
+        tools.write_params(log.parent / "params.yaml", RANDOM | changes | {"runtime.engine": CLUSTER})
+    run_process("-c", PREPARE_EACH, *map(str, logs))
+    for log in logs:
+        assert (log.parent / "spark.parquet").read_bytes() == expected[log], log.parent.name

@@ -21,6 +21,8 @@ from click_oracle import COLUMNS, DEVICE, EVENTS, PAGE_TYPES, REQUIRED, Event, s
 
 from stages.lib.common.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 # The features that need each column
 NEED_PAGE = """
     pageVisitedBeforeSession countPagesRevisited exitEqualLanding countPagesRevisitedLastSession

@@ -21,11 +21,11 @@ from training import (
 )
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Network
 from stages.lib.modeling import compiled_loop, training_loop
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.fit import fit
-from stages.lib.modeling.network import build_network, mean_of_members, member_weights
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw", "nadam"])
@@ -49,27 +49,6 @@ def test_results_are_those_of_keras_with_weight_decay_and_a_schedule(optimizer: 
     assert_same_weights(model, keras_model)
     fit(without, *make_rows(), settings_with(optimizer=optimizer, schedule=schedule, learning_rate=0.01), seed=SEED)
     assert np.abs(model.get_weights()[0]).sum() < 0.9 * np.abs(without.get_weights()[0]).sum()
-
-
-def test_members_of_an_ensemble_train_as_independent_networks_on_their_own_rows() -> None:
-    settings = settings_with(epochs=2)
-    network = Network(layers=[7, 5], activation="relu", l2=0.01, dropout=0.0, initializer="he_normal", ensemble_size=3)
-    inputs, targets = make_rows()
-    ensemble = build_network(network, 6, SEED)
-    weights = member_weights(len(inputs), 3, SEED)
-    assert weights is not None
-    assert (weights.sum(axis=1) == 2).all() and np.ptp(weights.sum(axis=0)) <= 1
-    singles = []
-    for member in range(3):
-        single = build_network(network.model_copy(update={"ensemble_size": 1}), 6, SEED + member)
-        keras_fit(single, inputs, targets, settings, sample_weight=weights[:, member])
-        singles.append(single)
-    fit(ensemble, inputs, targets, settings, seed=SEED, sample_weight=weights)
-    for i, actual in enumerate(ensemble.get_weights()):
-        expected = np.stack([single.get_weights()[i] for single in singles])
-        np.testing.assert_allclose(actual, expected.reshape(actual.shape), rtol=1e-4, atol=1e-5)
-    mean = np.mean([single.predict(inputs, verbose=0) for single in singles], axis=0)
-    np.testing.assert_allclose(mean_of_members(ensemble).predict(inputs, verbose=0), mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 8), (5, 8), (20, 1)])
@@ -191,6 +170,23 @@ def test_a_loop_is_compiled_once_for_all_learning_rates(compilations: list[tuple
     fit(make_network(units=8), *make_rows(), SETTINGS, seed=SEED)
     fit(make_network(), *make_rows(), settings_with(optimizer="sgd"), seed=SEED)
     assert len(compilations) == 4
+
+
+def test_a_loop_is_compiled_once_for_all_weight_decays_and_dropout_rates(compilations: list[tuple]) -> None:
+    weights = []
+    for weight_decay, dropout in ((0.1, 0.1), (0.1, 0.5), (1.0, 0.5)):
+        settings = settings_with(optimizer="adamw", weight_decay=weight_decay)
+        for compiled_for_others in (True, False):
+            if not compiled_for_others:
+                compiled_loop.clear_cache()
+            network = make_network(keras.layers.Dropout(dropout))
+            fit(network, *make_rows(), settings, seed=SEED)
+            weights.append(network.get_weights())
+    assert len(compilations) == 4
+    for shared, own in zip(weights[::2], weights[1::2], strict=True):
+        for left, right in zip(shared, own, strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert len({weights[i][0].tobytes() for i in range(0, 6, 2)}) == 3
 
 
 def test_the_learning_rate_is_not_compiled_in() -> None:

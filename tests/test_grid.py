@@ -14,15 +14,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import ROOT
+from talos.parameters.ParamSpace import ParamSpace
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
-from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, shards
+from stages.lib.tuning.halving import promoted, rounds
+from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
 from stages.lib.tuning.shard import lock
 from stages.lib.tuning.workers import worker_pool
 
+pytestmark = pytest.mark.slow
+
+METRICS = ("val_auc", "val_auc_se", "val_loss", "loss")
 GRID: Grid = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 32]}
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -50,9 +55,16 @@ def folds(base: ModelConfig, two_folds: list[Fold]) -> Folds:
     return {base.encoding: two_folds}
 
 
-def search(grid: Grid, base: ModelConfig, folds: Folds, checkpoints: Path, max_workers: int = 1) -> pd.DataFrame:
+def search(
+    grid: Grid,
+    base: ModelConfig,
+    folds: Folds,
+    checkpoints: Path,
+    max_workers: int = 1,
+    halving_factor: int | None = None,
+) -> pd.DataFrame:
     with worker_pool(max_workers) as pool:
-        return run_grid(pool, grid, base, folds, seed=1, checkpoints=checkpoints)[0]
+        return run_grid(pool, grid_points(grid), base, folds, 1, checkpoints, halving_factor)
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +76,46 @@ def as_set(points: list[Point]) -> set[str]:
     return {str(sorted(point.items())) for point in points}
 
 
-def test_shards_are_the_whole_grid_and_differ_in_what_is_compiled() -> None:
-    grid: Grid = {"batch_size": [24, 48], "learning_rate": [i / 1000 for i in range(1, 24)], "l2": [0.0, 0.01]}
-    points = [point for shard in shards(grid) for point in grid_points(shard)]
-    assert len(points) == len(grid_points(grid)) and as_set(points) == as_set(grid_points(grid))
-    assert all(len(shard["batch_size"]) == len(shard["l2"]) == 1 for shard in shards(grid))
-    assert max(len(grid_points(shard)) for shard in shards(grid)) <= POINTS_PER_SHARD
+def test_shards_have_each_point_once_and_share_what_is_compiled() -> None:
+    grid: Grid = {
+        "batch_size": [24, 48],
+        "learning_rate": [i / 1000 for i in range(1, 8)],
+        "dropout": [0.1, 0.2],
+        "layers": [[4], [3, 2]],
+    }
+    points = grid_points(grid)
+    for numbers in (range(len(points)), [2, 3, 5, 30, 50]):
+        parts = shards(points, numbers)
+        assert sorted(number for part in parts for number in part) == [*numbers]
+        for part in parts:
+            programs = {(points[number]["batch_size"], str(points[number]["layers"])) for number in part}
+            assert len(programs) == 1 and len(part) <= POINTS_PER_SHARD
+    assert [len(part) for part in shards(points, range(len(points)))] == [7] * 8
+
+
+def test_points_are_drawn_as_talos_draws_them_and_in_the_order_of_the_grid() -> None:
+    grid: Grid = {"layers": [[4], [3, 2], [5]], "learning_rate": [i / 1000 for i in range(1, 8)], "dropout": [0.0, 0.1]}
+    points = sample_points(grid, 9, seed=3)
+    drawn = ParamSpace(grid, round_limit=9, seed=3)
+    assert as_set(points) == as_set([dict(zip(grid, values, strict=True)) for values in drawn.param_space])
+    assert points == [point for point in grid_points(grid) if point in points] and len(points) == 9
+    assert sample_points(grid, 9, seed=4) != points == sample_points(grid, 9, seed=3)
+    assert (
+        sample_points(grid, None, 3) == sample_points(grid, 42, 3) == sample_points(grid, 1000, 3) == grid_points(grid)
+    )
+    huge: Grid = {name: [*range(1000)] for name in ("a", "b", "c", "d")}  # too large to be listed
+    assert len(sample_points(huge, 5, seed=1)) == 5
 
 
 def test_results_have_a_row_per_point_in_the_order_of_the_grid(results: pd.DataFrame) -> None:
     assert results[list(GRID)].to_dict("records") == grid_points(GRID)
-    assert list(results) == [*GRID, "val_auc", "val_auc_se", "val_loss", "loss", "epochs"]
-    assert results["val_auc"].between(0, 1).all() and (results["epochs"] == 2).all()
+    assert list(results) == [*GRID, "val_auc", "val_auc_se", "val_loss", "loss", "epochs", "folds"]
+    assert results["val_auc"].between(0, 1).all() and (results[["epochs", "folds"]] == 2).all(axis=None)
 
 
 @pytest.mark.slow
-def test_results_are_means_over_folds_and_a_single_fold_has_no_standard_error(
-    results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], tmp_path: Path
+def test_results_are_means_over_the_folds_that_trained_a_point_and_a_single_fold_has_no_standard_error(
+    results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], folds: Folds, tmp_path: Path
 ) -> None:
     first, second = (search(GRID, base, {base.encoding: [fold]}, tmp_path / "one") for fold in two_folds)
     for name in ("val_auc", "val_loss", "loss"):
@@ -89,22 +124,30 @@ def test_results_are_means_over_folds_and_a_single_fold_has_no_standard_error(
     difference = (first["val_auc"] - second["val_auc"]).abs()
     np.testing.assert_allclose(results["val_auc_se"], difference / 2, rtol=1e-9)
     assert first["val_auc_se"].isna().all()
+    # By halving, the second fold trains only half of the points.
+    halved = search(GRID, base, folds, tmp_path / "halved", halving_factor=2)
+    best = first["val_auc"].nlargest(3).index
+    assert halved["folds"].tolist() == [2 if row in best else 1 for row in halved.index]
+    expected = first.assign(**{name: results[name].where(halved["folds"] == 2, first[name]) for name in METRICS})
+    pd.testing.assert_frame_equal(halved.drop(columns="folds"), expected.drop(columns="folds"))
 
 
 def test_other_rows_params_or_seeds_have_another_fingerprint(
     base: ModelConfig, two_folds: list[Fold], folds: Folds
 ) -> None:
     changed = Fold(**vars(two_folds[0]) | {"val_targets": 1 - two_folds[0].val_targets})
+    points = grid_points(GRID)
     searches = [
-        (GRID, base, folds, 1),
-        (GRID, base, {base.encoding: two_folds[:1]}, 1),
-        (GRID, base, {base.encoding: [changed, two_folds[1]]}, 1),
-        (GRID, base.with_point({"epochs": 3}), folds, 1),
-        (GRID | {"batch_size": [16]}, base, folds, 1),
-        (GRID, base, folds, 2),
+        (points, base, folds, 1, None),
+        (points, base, {base.encoding: two_folds[:1]}, 1, None),
+        (points, base, {base.encoding: [changed, two_folds[1]]}, 1, None),
+        (points, base.with_point({"epochs": 3}), folds, 1, None),
+        (points[:-1], base, folds, 1, None),
+        (points, base, folds, 2, None),
+        (points, base, folds, 1, 2),
     ]
     assert len({fingerprint(*search) for search in searches}) == len(searches)
-    assert fingerprint(*searches[0]) == fingerprint(GRID, base, dict(folds), 1)
+    assert fingerprint(*searches[0]) == fingerprint(grid_points(GRID), base, dict(folds), 1, None)
 
 
 @pytest.mark.slow
@@ -112,8 +155,10 @@ def test_results_do_not_depend_on_the_number_of_workers_or_the_order_of_the_grid
     results: pd.DataFrame, base: ModelConfig, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    by_two_workers = search(GRID, base, folds, tmp_path / "a", max_workers=2)
-    pd.testing.assert_frame_equal(by_two_workers, results, check_exact=True)
+    by_one_worker, by_two_workers = (
+        search(GRID, base, folds, tmp_path / str(n), max_workers=n, halving_factor=2) for n in (1, 2)
+    )
+    pd.testing.assert_frame_equal(by_two_workers, by_one_worker, check_exact=True)
     backward = {name: values[::-1] for name, values in reversed(GRID.items())}
     other_order = search(backward, base, folds, tmp_path / "b")[list(results)]
     other_order = other_order.sort_values(list(GRID)).reset_index(drop=True)
@@ -130,17 +175,39 @@ def test_a_point_at_which_training_diverges_has_no_auc_and_the_grid_goes_on(
 
 
 def test_the_first_of_several_best_points_is_chosen() -> None:
-    results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7]})
+    results = pd.DataFrame({"learning_rate": [1.0, 2.0, 3.0], "val_auc": [0.6, 0.7, 0.7], "folds": 5})
     assert best_point(results) == 1
+
+
+def test_a_point_of_fewer_folds_is_never_the_best_unless_training_diverged_at_the_others() -> None:
+    results = pd.DataFrame({"val_auc": [0.9, 0.8, 0.6, 0.7], "folds": [1, 2, 5, 5]})
+    assert best_point(results) == 3
+    assert best_point(results.assign(val_auc=[0.9, 0.8, np.nan, np.nan])) == 1
+
+
+@pytest.mark.parametrize(
+    ("n_folds", "ends"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (5, [1, 2, 5]), (10, [1, 2, 4, 10])]
+)
+def test_rounds_have_each_fold_once_and_about_twice_as_many_from_round_to_round(n_folds: int, ends: list[int]) -> None:
+    assert [in_folds[-1] + 1 for in_folds in rounds(n_folds)] == ends
+    assert [fold for in_folds in rounds(n_folds) for fold in in_folds] == [*range(n_folds)]
+
+
+def test_the_best_points_of_the_last_round_go_on_and_those_that_diverged_come_last() -> None:
+    aucs = {0: [0.6], 1: [0.9], 2: [0.7, 0.7], 3: [np.nan, 0.9], 4: [0.8, 0.8], 5: [0.7, 0.8], 6: [0.6, 0.7]}
+    rows = [{"point": number, "val_auc": auc} for number, values in aucs.items() for auc in values]
+    completed = pd.DataFrame(rows)
+    assert promoted(completed, 2) == [4, 5] and promoted(completed, 3) == promoted(completed, 100) == [4]
+    assert promoted(completed[completed["point"] == 3], 2) == [3]
 
 
 def test_a_grid_that_diverges_everywhere_is_an_error() -> None:
     with pytest.raises(InputError, match="training diverged at all of them"):
-        best_point(pd.DataFrame({"learning_rate": [1.0, 2.0], "val_auc": [np.nan, np.nan]}))
+        best_point(pd.DataFrame({"learning_rate": [1.0, 2.0], "val_auc": [np.nan, np.nan], "folds": 5}))
 
 
 def test_any_param_can_be_in_the_grid(base: ModelConfig, folds: Folds, tmp_path: Path) -> None:
-    grid: Grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "ensemble_size": [1, 2]}
+    grid: Grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "dropout": [0.0, 0.5]}
     assert len(search(grid, base, folds, tmp_path / "d")) == 4
 
 
@@ -194,14 +261,16 @@ from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
+from stages.lib.tuning.points import grid_points
 from stages.lib.tuning.workers import worker_pool
 base = ModelConfig.model_validate_json(Path("base.json").read_text())
-folds = {base.encoding: [Fold(**np.load("fold.npz"))]}
-grid = {"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]}
+points = grid_points({"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]})
+halving_factor = int(sys.argv[3]) or None
+folds = {base.encoding: [Fold(**np.load("fold.npz"))] * (2 if halving_factor else 1)}
 checkpoints = Path(sys.argv[1] + ".checkpoints")
 try:
     with worker_pool(1) as pool:
-        results, _ = run_grid(pool, grid, base, folds, seed=int(sys.argv[2]), checkpoints=checkpoints)
+        results = run_grid(pool, points, base, folds, int(sys.argv[2]), checkpoints, halving_factor)
     results.to_csv(sys.argv[1])
 except InputError as error:
     sys.exit(f"grid: {error}")
@@ -215,9 +284,9 @@ def start(base: ModelConfig, two_folds: list[Fold], tmp_path: Path) -> Start:
     arrays: dict[str, Any] = vars(two_folds[0])
     np.savez(tmp_path / "fold.npz", **arrays)
 
-    def start(results: str, seed: int = 1) -> subprocess.Popen[str]:
+    def start(results: str, seed: int = 1, halving_factor: int = 0) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-uc", PROGRAM, results, str(seed)],
+            [sys.executable, "-uc", PROGRAM, results, str(seed), str(halving_factor)],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -229,24 +298,34 @@ def start(base: ModelConfig, two_folds: list[Fold], tmp_path: Path) -> Start:
     return start
 
 
-def wait_for_point(process: subprocess.Popen[str], number: int) -> None:
+def wait_for(process: subprocess.Popen[str], *texts: str) -> None:
+    """Read lines until each of the texts has come, in this order."""
     stdout, stderr = cast(IO[str], process.stdout), cast(IO[str], process.stderr)
-    while f"point {number}/8" not in stdout.readline():
-        assert process.poll() is None, stderr.read()
+    for text in texts:
+        while text not in stdout.readline():
+            assert process.poll() is None, stderr.read()
 
 
 @pytest.mark.slow
-def test_a_killed_search_resumes_and_has_the_same_results(start: Start, tmp_path: Path) -> None:
-    start("uninterrupted.csv").communicate()
-    killed = start("resumed.csv")
-    wait_for_point(killed, 5)
+@pytest.mark.parametrize(
+    ("halving_factor", "killed_after", "n_trained"),
+    [(0, ["point 5/8"], 2), (2, ["2 of 2 folds: the best 4 points", "point"], 8)],
+)
+def test_a_killed_search_resumes_and_has_the_same_results(
+    halving_factor: int, killed_after: list[str], n_trained: int, start: Start, tmp_path: Path
+) -> None:
+    uninterrupted, _ = start("uninterrupted.csv", halving_factor=halving_factor).communicate()
+    killed = start("resumed.csv", halving_factor=halving_factor)
+    wait_for(killed, *killed_after)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    again = start("resumed.csv")
+    again = start("resumed.csv", halving_factor=halving_factor)
     output, _ = again.communicate()
     assert again.returncode == 0
-    trained = [line.split()[1] for line in output.splitlines() if line.startswith("point")]
-    assert "1/8" not in trained and "8/8" in trained
+    trained, resumed = (
+        [line for line in lines.splitlines() if line.startswith("point")] for lines in (uninterrupted, output)
+    )
+    assert 0 < len(resumed) <= len(trained) - n_trained and trained[-len(resumed) :] == resumed
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
 
 
@@ -256,7 +335,7 @@ def test_an_interrupted_search_fails_and_other_params_do_not_resume_it(
     sent: signal.Signals, start: Start, tmp_path: Path
 ) -> None:
     process = start("part.csv")
-    wait_for_point(process, 3)
+    wait_for(process, "point 3/8")
     process.send_signal(sent)
     _, errors = process.communicate()
     assert process.returncode == 1

@@ -14,8 +14,10 @@ from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.calibration import Calibration
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import fit_encoder
-from stages.lib.modeling.model import Model, train_model
-from stages.lib.modeling.network import build_network, mean_of_members
+from stages.lib.modeling.model import Model, mean_of_models, train_model
+from stages.lib.modeling.network import build_network
+
+pytestmark = pytest.mark.slow
 
 PARAMS = Params.load(ROOT / "params.yaml")
 SCHEMA = Schema.from_arrow(as_sessions(sessions_frame(8), buys="target").table.schema)
@@ -33,9 +35,11 @@ def test_a_saved_model_predicts_the_same_in_a_new_process(
     ensemble_size: int, tmp_path: Path, features: pd.DataFrame
 ) -> None:
     encoder = fit_encoder(features, standard_encoding(scaling="quantile", bins=4))
-    network = PARAMS.train_base.network.model_copy(update={"ensemble_size": ensemble_size})
-    built = mean_of_members(build_network(network, len(encoder.input_names), 42))
-    model = Model(built, encoder, {"loss": [0.5, 0.25]})
+    members = [
+        Model(build_network(PARAMS.train_base.network, len(encoder.input_names), seed), encoder, {"loss": [0.5, 0.25]})
+        for seed in range(ensemble_size)
+    ]
+    model = mean_of_models(members)
     model.save(tmp_path / "model", DECISION, SCHEMA)
     features.to_parquet(tmp_path / "features.parquet")
     program = """
@@ -62,7 +66,6 @@ def test_every_configuration_trains_stops_early_and_is_saved_as_the_same_bytes(
     with_validation = ModelConfig.model_validate(PARAMS.train_strong.model_dump() | {"validation_split": 0.2})
     config = with_validation.with_point(
         {
-            "ensemble_size": ensemble_size,
             "scaling": scaling,
             "bins": 4,
             "optimizer": optimizer,
@@ -77,7 +80,8 @@ def test_every_configuration_trains_stops_early_and_is_saved_as_the_same_bytes(
     )
     encoder = fit_encoder(sessions.features, config.encoding)
     for name in ("one", "two"):
-        model = train_model(sessions, encoder, config, "stratified", seed=1)
+        members = [train_model(sessions, encoder, config, "stratified", 1, extra_seed=n) for n in range(ensemble_size)]
+        model = mean_of_models(members)
         model.save(tmp_path / name, DECISION, SCHEMA)
     assert len(model.history["val_loss"]) < 60 and model.history["val_auc"][-1] > 0.8
     for path in (tmp_path / "one").iterdir():

@@ -15,6 +15,8 @@ from stages.lib.modeling.encoder import fit_encoder
 from stages.lib.modeling.model import Model
 from stages.lib.modeling.network_stage import train_network
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = Params.load(ROOT / "params.yaml")
 CONFIG = COMMITTED.train_base.with_point({"layers": [4], "epochs": 1})
 

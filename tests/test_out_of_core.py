@@ -18,8 +18,10 @@ from stages.lib.dataset.matrix import FileMatrix, Matrix, shuffled_chunks, write
 from stages.lib.dataset.sessions import write_sessions
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.fit import fit
-from stages.lib.modeling.network import build_network, member_weights
+from stages.lib.modeling.network import build_network
 from stages.lib.modeling.network_stage import train_network
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -97,12 +99,12 @@ def test_a_batch_may_be_larger_than_a_chunk() -> None:
 def test_an_array_and_a_file_give_the_same_bits(
     chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With an ensemble and early stopping, in one chunk and in several."""
+    """With early stopping, in one chunk and in several."""
     monkeypatch.setattr(matrix, "CHUNK_BYTES", chunk_bytes)
     inputs, targets = make_rows()
     val_inputs, val_targets = make_rows(40, 1)
     settings = settings_with(patience=2, epochs=9, learning_rate=0.3, class_weight="balanced")
-    network = Network(layers=[7], activation="relu", l2=0.01, dropout=0.2, initializer="he_normal", ensemble_size=3)
+    network = Network(layers=[7], activation="relu", l2=0.01, dropout=0.2, initializer="he_normal", ensemble_size=1)
 
     def train(store: Callable[[np.ndarray, Path], Matrix]) -> tuple[dict[str, list[float]], list[Any]]:
         model = build_network(network, 6, SEED)
@@ -113,7 +115,6 @@ def test_an_array_and_a_file_give_the_same_bits(
             settings,
             seed=SEED,
             validation_data=(store(val_inputs, tmp_path / "b.npy"), val_targets),
-            sample_weight=member_weights(len(inputs), 3, SEED),
         )
         return history, [weight.tolist() for weight in model.get_weights()]
 
@@ -122,7 +123,6 @@ def test_an_array_and_a_file_give_the_same_bits(
     assert 2 < len(history["loss"]) < 9
 
 
-@pytest.mark.slow
 def test_chunks_train_as_well_as_all_rows_at_once_even_if_sorted_by_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """This is the worst order for blocks: all rows of a block have one target."""
     inputs, targets = make_rows(8_000)
@@ -159,7 +159,6 @@ print(peak() - before)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports the peak memory there")
 def test_peak_memory_is_far_below_the_size_of_the_file(tmp_path: Path) -> None:
     path, shape = tmp_path / "rows.npy", (2**20, 512)
@@ -171,7 +170,6 @@ def test_peak_memory_is_far_below_the_size_of_the_file(tmp_path: Path) -> None:
     assert int(process.stdout.split()[-1]) < 0.5 * 2**30
 
 
-@pytest.mark.slow
 def test_a_stage_writes_the_same_files_if_tables_are_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

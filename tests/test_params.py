@@ -159,6 +159,8 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ("smote_train.sampling_strategy", 1.5, "smote_train.sampling_strategy: expected less than or equal to 1"),
         ("prepare.clicks.score_at_view", 0, "prepare.clicks.score_at_view: expected greater than or equal to 1"),
         ("grid_search.grid", {}, "grid_search.grid: expected at least 1 entry"),
+        ("grid_search.n_points", 0, "grid_search.n_points: expected greater than or equal to 1, got 0"),
+        ("grid_search.halving_factor", 1, "grid_search.halving_factor: expected greater than or equal to 2, got 1"),
         ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: expected at least 1 entry"),
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
         # unknown choices
@@ -333,6 +335,7 @@ def test_a_value_that_a_grid_lists_twice_is_an_error(write_params: WriteParams) 
         ({"grid_search.folds": 1}, "grid_search.folds: expected 2 or more, or 0 for none, got 1"),
         ({"validation.folds": 1}, "validation.folds: expected 2 or more, or 0 for none, got 1"),
         ({"validation.folds": 0, "validation.calibration": "sigmoid"}, "validation: calibration needs folds"),
+        ({"grid_search.folds": 0, "grid_search.halving_factor": 3}, "grid_search: halving_factor needs folds"),
     ],
 )
 def test_impossible_folds_are_an_error(write_params: WriteParams, changes: dict[str, Any], message: str) -> None:

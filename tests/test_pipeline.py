@@ -6,23 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from checkout import Checkout
+from checkout import TINY, Checkout, Clone
 
 from stages.lib.dataset.sessions import read_sessions
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
-SMALL = {
-    "simulate.sessions": 1500,
-    "simulate.purchases": 150,
-    "train_base.training.epochs": 2,
-    "train_strong.network.ensemble_size": 2,
-    "grid_search.grid": {"learning_rate": [0.0001, 0.001], "batch_size": [64]},
-    "grid_search.folds": 2,
-    "validation.folds": 2,
-    "validation.calibration": "sigmoid",
-    "validation.extra_seeds": 1,
-}
-N_TEST = 300
+N_TEST = 60
 NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
 
@@ -30,10 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    built = Checkout(tmp_path_factory.mktemp("built"), **SMALL)
-    built.dvc("repro")
-    return built
+def built(built_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(built_checkout, tmp_path_factory.mktemp("built") / "clone", with_cache=True)
 
 
 def test_every_model_has_its_metrics_with_intervals(built: Checkout) -> None:
@@ -92,7 +79,7 @@ def test_after_repro_everything_is_up_to_date(built: Checkout) -> None:
 
 
 def test_a_second_run_gives_the_same_bytes(built: Checkout, tmp_path: Path) -> None:
-    second = Checkout(tmp_path, **SMALL)
+    second = Checkout(tmp_path, **TINY)
     second.dvc("repro")
     assert second.file("dvc.lock") == built.file("dvc.lock")
 
@@ -132,20 +119,20 @@ def test_plots_are_drawn_without_errors(built: Checkout) -> None:
 
 
 def test_only_the_stages_that_use_a_changed_param_are_out_of_date(built: Checkout) -> None:
-    built.set_params(**SMALL, **{"train_base.training.learning_rate": 0.0002})
+    built.set_params(**TINY, **{"train_base.training.learning_rate": 0.0002})
     try:
         assert set(built.status()) == {"train_base", "grid_search", "smote_train", "evaluate"}
     finally:
-        built.set_params(**SMALL)
+        built.set_params(**TINY)
 
 
 def test_changed_runtime_params_put_nothing_out_of_date(built: Checkout) -> None:
     runtime = {"engine": "pyspark://", "memory_limit": "1GB", "backend": "tcp://127.0.0.1:8786"}
-    built.set_params(**SMALL, **{f"runtime.{name}": value for name, value in runtime.items()})
+    built.set_params(**TINY, **{f"runtime.{name}": value for name, value in runtime.items()})
     try:
         assert not built.status()
     finally:
-        built.set_params(**SMALL)
+        built.set_params(**TINY)
 
 
 def test_the_report_shows_all_params_but_runtime(built: Checkout) -> None:
@@ -158,14 +145,14 @@ def test_the_report_shows_all_params_but_runtime(built: Checkout) -> None:
 def test_a_stage_that_fails_leaves_earlier_outputs_unchanged(built: Checkout) -> None:
     names = ("dvc.lock", "data/prepared/sessions.parquet", "metrics/evaluation.json")
     before = {name: built.file(name) for name in names}
-    built.set_params(**SMALL, **{"prepare.clicks.columns.time": "no such column"})
+    built.set_params(**TINY, **{"prepare.clicks.columns.time": "no such column"})
     try:
         repro = built.run("dvc", "repro")
         assert repro.returncode != 0
         assert "'no such column'" in repro.stderr and "prepare.clicks.columns.time" in repro.stderr
         assert "Traceback" not in repro.stderr
-        built.set_params(**SMALL)
+        built.set_params(**TINY)
         built.dvc("checkout")
         assert {name: built.file(name) for name in names} == before
     finally:
-        built.set_params(**SMALL)
+        built.set_params(**TINY)

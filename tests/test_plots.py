@@ -38,8 +38,19 @@ def test_every_point_of_a_small_grid_is_shown_with_its_error(values: dict[str, l
 
 def test_a_grid_without_errors_shows_none() -> None:
     results = grid_results({"learning_rate": [0.1, 0.2]})
-    for without in (results.drop(columns="val_auc_se"), results.assign(val_auc_se=np.nan)):
-        assert "±" not in inline(plot_grid(without), "grid").body
+    assert "±" not in inline(plot_grid(results.assign(val_auc_se=np.nan)), "grid").body
+
+
+@pytest.mark.parametrize("n_rates", [2, 10], ids=["table", "list"])
+def test_points_of_fewer_folds_show_their_number_and_are_never_the_best(n_rates: int) -> None:
+    rates = [(i + 1) / 1000 for i in range(n_rates)]
+    results = grid_results({"learning_rate": rates, "batch_size": [24, 48]})
+    folds = [5] * (len(results) - 2) + [1, 2]  # of those with the highest AUC
+    svg = inline(plot_grid(results.assign(folds=folds)), "grid").body
+    assert svg.count("± 0.0041") == len(results) - 2
+    assert len(re.findall("1 fold<", svg)) == len(re.findall("2 folds<", svg)) == 1
+    bold = re.findall("700;[^>]*>([^<]*)<", svg)
+    assert [text[:6] for text in bold] == [f"{results['val_auc'].iloc[-3]:.4f}"]
 
 
 def test_a_large_grid_is_cut_to_its_best_points() -> None:
@@ -64,7 +75,7 @@ def test_a_large_grid_is_cut_to_its_best_points() -> None:
 def test_the_file_of_a_grid_shows_every_point_and_has_the_same_bytes_each_time(
     points: dict[str, list[Any]], tmp_path: Path
 ) -> None:
-    results = pd.DataFrame(points).assign(val_loss=1.0, loss=1.0, epochs=3)
+    results = pd.DataFrame(points).assign(val_auc_se=np.nan, val_loss=1.0, loss=1.0, epochs=3, folds=1)
     results["val_auc"] = np.linspace(0.6, 0.7123, len(results))
     for name in ("one.svg", "two.svg"):
         save_grid_plot(results, tmp_path / name)

@@ -305,7 +305,15 @@ def test_validation_losses_are_drawn(folder: Path, write_report: Write) -> None:
 
 def test_the_page_says_which_points_of_a_large_grid_it_shows(folder: Path, write_report: Write) -> None:
     write_csv(folder / "grid.csv", grid_results({"l2": [number / 100 for number in range(200)]}))
-    assert "The grid has 200 points; the best 30 are shown" in text(write_report()[0])
+    page = text(write_report()[0])
+    assert "The grid has 200 points; the best 30 are shown" in page and "did not train it" not in page
+
+
+def test_the_best_point_on_the_page_is_one_that_all_folds_trained(folder: Path, write_report: Write) -> None:
+    results = grid_results({"l2": [0.0, 0.1, 0.2]}).assign(folds=[5, 5, 1])
+    write_csv(folder / "grid.csv", results)
+    page = text(write_report()[0])
+    assert "The highest is 0.7250 among 3 points" in page and "the other folds did not train it" in page
 
 
 @pytest.mark.parametrize(

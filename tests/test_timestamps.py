@@ -183,6 +183,7 @@ def test_na_values_are_missing_dates(prepared: PreparedSessions) -> None:
     assert sessions.table["x"].to_pylist() == repeated(19844.0, None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 def test_dates_do_not_depend_on_the_time_zone_of_the_machine(write_params: WriteParams, zone: str) -> None:
     write_params(**{"prepare.source_type": "sessions", "prepare.target": "buys"})

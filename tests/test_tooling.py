@@ -26,6 +26,7 @@ REJECTED = {
     "mypy": (MODULE, "NUMBER: int = 'text'\n"),
     "lock": (MODULE, "# A comment\n"),
     "large": ("metrics/large.csv", "0\n" * 2**20),
+    "unit": (MODULE, "raise ValueError\n"),
 }
 
 
@@ -65,6 +66,8 @@ def run_hook(name: str, file: str, folder: Path) -> subprocess.CompletedProcess[
     hook = HOOKS[name]
     assert re.search(hook.get("files", ""), file), f"{name} does not run for {file}"
     files = [file] if hook.get("pass_filenames", True) else []
+    if name == "unit":
+        files = ["tests/test_moments.py", "--numprocesses=0"]  # all would take a minute
     command = [*shlex.split(hook["entry"]), *files]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -73,6 +76,7 @@ def test_every_hook_is_tested() -> None:
     assert set(HOOKS) == set(REJECTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REJECTED)
 def test_a_hook_rejects_a_bad_line_and_accepts_the_code_without_it(name: str, working_tree: Path) -> None:
     file, bad_line = REJECTED[name]
@@ -88,6 +92,21 @@ def test_a_hook_rejects_a_bad_line_and_accepts_the_code_without_it(name: str, wo
     assert rejected.returncode == 1 or (working_tree / file).read_bytes() != before
     if name == "lock":
         assert "FAILED tests/test_dvc_lock.py::test_the_lock_" in rejected.stdout
+
+
+def test_a_unit_test_can_neither_start_a_stage_nor_load_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError, match=r"starts .* stages\.simulate .*: mark it with"):
+        subprocess.run([sys.executable, "-m", "stages.simulate", "clicks.parquet"])
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with pytest.raises(AssertionError, match="imports tensorflow: mark it with"):
+        import tensorflow  # noqa: F401
+
+
+def test_the_unit_tests_are_those_of_the_hook_and_of_make() -> None:
+    hook = " ".join(shlex.split(HOOKS["unit"]["entry"])).removeprefix(".venv/bin/")
+    dry_run = subprocess.run(["make", "--dry-run", "unit"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert hook.replace("--quiet ", "") == " ".join(shlex.split(dry_run.stdout.splitlines()[-1]))
+    assert HOOKS["unit"]["stages"] == ["pre-push"] and HOOKS["unit"]["always_run"]
 
 
 @pytest.mark.parametrize("folder", ["stages", "tests", "benchmarks"])

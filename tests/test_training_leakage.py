@@ -18,12 +18,14 @@ from stages.lib.common.params import Params
 from stages.lib.dataset.matrix import Matrix
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
-from stages.lib.dataset.splits import train_test_split
-from stages.lib.modeling.cross_validation import Predictor, cross_validate
+from stages.lib.dataset.splits import cv_folds, train_test_split
+from stages.lib.modeling.cross_validation import Predictor, fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.model import Model, train_model
 from stages.lib.oversampling import oversample
+
+pytestmark = pytest.mark.slow
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Every stage that fits something, in order. What they are run with and what they write is in dvc.yaml.
@@ -46,8 +48,8 @@ SMALL = {
 
 
 @pytest.fixture
-def grid_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker processes for the grid, each of which would load TensorFlow."""
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker processes, each of which would load TensorFlow."""
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)
 
 
@@ -93,7 +95,7 @@ def with_absurd_rows(frame: pd.DataFrame, idx: np.ndarray) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("grid_in_this_process")
+@pytest.mark.usefixtures("one_core")
 def test_absurd_test_rows_change_predictions_and_nothing_that_is_fitted(
     run_stage: RunStage, write_params: WriteParams
 ) -> None:
@@ -111,11 +113,12 @@ def test_absurd_test_rows_change_predictions_and_nothing_that_is_fitted(
     assert files[0] == files[1]
     assert suspects[0] == suspects[1]
     assert len(predicted[0]) == 6
-    for before, after in zip(predicted[0].values(), predicted[1].values(), strict=True):
+    for name, before in predicted[0].items():
+        after = predicted[1][name]
         # The schema holds the threshold of the decisions, which is fitted too.
         assert before.schema.equals(after.schema, check_metadata=True)
         changed = before["probability"].to_numpy() != after["probability"].to_numpy()
-        assert changed.mean() > 0.5
+        assert changed.mean() > 0.25, name  # calibrated by few steps
 
 
 @pytest.mark.slow
@@ -169,7 +172,8 @@ def test_smote_resamples_training_rows_only_and_validates_on_real_ones(
 
     monkeypatch.setattr("stages.lib.modeling.model.fit", spy)
     train(sessions, fit_encoder(sessions.features, standard_encoding()))
-    cross_validate(train, sessions, standard_encoding(), strategy, 3, seed=1, inspect=inspect)
+    for fold in cv_folds(sessions, strategy, 3, seed=1):
+        fit_fold(train, sessions, fold, standard_encoding(), inspect=inspect)
     assert len(fits) == len(resampled) == 1 + len(validated) == 4
     for (_, trained, _), val_positions in zip(resampled[1:], validated, strict=True):
         assert not trained & val_positions

@@ -94,6 +94,7 @@ def check_all_pairs(paths: list[Path], write_params: WriteParams, settings: dict
         assert scored_inputs(path, trained[0][1], first_encoder) == expected, f"{path} against {first_path}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("forms", "settings"), KINDS.values(), ids=KINDS)
 def test_what_is_trained_on_one_type_is_scored_from_any_other(
     write_params: WriteParams, forms: Any, settings: dict[str, Any]

@@ -14,6 +14,8 @@ import yaml
 from checkout import Checkout
 from helpers import ROOT
 
+from benchmarks.tools import write_params
+from stages.lib.common.params import Params
 from stages.lib.evaluation.registry import MODELS
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -21,11 +23,15 @@ PULL_REQUEST = ROOT / ".github" / "workflows" / "pull-request.yml"
 GITLAB = ROOT / ".gitlab-ci.yml"
 
 CHANGED_AUC = r"\| metrics/base\.json +\| auc +\| 0\.7 +\| 0\.75 +\| 0\.05 "
-QUICK = {
-    "train_base.training.epochs": 2,
-    "train_strong.training.epochs": 2,
-    "grid_search.grid": {"learning_rate": [0.0001, 0.001]},
-}
+# In place of every stage: writes its outputs, and trains nothing.
+STAND_IN = """
+import json, sys, yaml
+from pathlib import Path
+sessions = yaml.safe_load(Path("params.yaml").read_text())["simulate"]["sessions"]
+for path in map(Path, sys.argv[1:]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"rows": sessions}))
+"""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def test_the_oldest_and_the_newest_supported_python_are_tested() -> None:
     expected = [version.replace(", ", ".") for version in (oldest, newest)]
     tests = read(ROOT / ".github" / "workflows" / "tests.yml")["jobs"]["tests"]
     assert tests["strategy"]["matrix"]["python"] == expected
-    assert read(GITLAB)["tests"]["parallel"]["matrix"] == [{"PYTHON": expected}]
+    assert read(GITLAB)["tests"]["parallel"]["matrix"] == [{"VERSION": expected}]
 
 
 class RunnerCheckout:
@@ -132,7 +138,7 @@ def change(path: Path, old: str, new: str) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> RunnerCheckout:
     """A pull request that changes a learning rate and an AUC, merged."""
-    checkout = Checkout(tmp_path / "origin", **QUICK)
+    checkout = Checkout(tmp_path / "origin")
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, checkout.folder)
     for name in (".ci", "metrics"):
@@ -151,9 +157,27 @@ def checkout(tmp_path: Path) -> RunnerCheckout:
     return RunnerCheckout(checkout.folder, tmp_path / "checkout")
 
 
+@pytest.fixture
+def without_training(checkout: RunnerCheckout) -> RunnerCheckout:
+    """The same, with all stages and their outputs, but another command in place of theirs."""
+    path = checkout.folder / "dvc.yaml"
+    pipeline = yaml.safe_load(path.read_text())
+    for stage in pipeline["stages"].values():
+        outs = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+        paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
+        stage["cmd"] = " ".join(["python stages/stand_in.py", *paths])
+    path.write_text(yaml.safe_dump(pipeline))
+    (checkout.folder / "stages/stand_in.py").write_text(STAND_IN)
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "--amend", "--no-edit")
+    return checkout
+
+
 @pytest.mark.slow
-def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: RunnerCheckout, tmp_path: Path) -> None:
-    summary = tmp_path / "summary.md"
+def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(
+    without_training: RunnerCheckout, tmp_path: Path
+) -> None:
+    checkout, summary = without_training, tmp_path / "summary.md"
     commands = [step["run"] for step in steps(PULL_REQUEST) if "run" in step and step["name"] != "Install"]
     assert len(commands) == 2
     for command in commands:
@@ -170,6 +194,14 @@ def test_a_pull_request_on_github_is_compared_and_runs_on_small_data(checkout: R
     assert json.loads(checkout.git("show", f"{small}:metrics/data.json"))["rows"] == 1500
 
 
+def test_the_params_of_the_small_run_are_valid(tmp_path: Path) -> None:
+    (changes,) = re.findall(r"^SMALL := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    values = {key: yaml.safe_load(value) for key, value in (change.split("=") for change in changes.split())}
+    write_params(tmp_path / "params.yaml", values)
+    assert Params.load(tmp_path / "params.yaml").simulate.sessions == values["simulate.sessions"] < 2000
+
+
+@pytest.mark.slow
 def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: RunnerCheckout) -> None:
     compare = next(line for line in read(GITLAB)["pipeline"]["script"] if line.startswith(".ci/compare"))
     checkout.run(compare, CI_MERGE_REQUEST_DIFF_BASE_SHA=checkout.git("rev-parse", "HEAD^").strip())
@@ -182,6 +214,7 @@ def test_a_merge_request_on_gitlab_is_compared_by_the_same_command(checkout: Run
     assert report.read_text().splitlines() == aucs
 
 
+@pytest.mark.slow
 def test_a_failing_stage_fails_the_small_run(checkout: RunnerCheckout) -> None:
     (checkout.folder / "stages" / "simulate.py").write_text("raise SystemExit(1)")
     with pytest.raises(AssertionError, match="failed to reproduce 'simulate'"):
@@ -200,6 +233,7 @@ def one_stage(checkout: RunnerCheckout) -> RunnerCheckout:
     return checkout
 
 
+@pytest.mark.slow
 def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_stage: RunnerCheckout) -> None:
     text = one_stage.run(".ci/compare HEAD")
     assert "Out of date" not in text and text.count("No changes.") == 2
@@ -208,6 +242,7 @@ def test_only_a_lock_that_does_not_match_the_inputs_is_called_out_of_date(one_st
     assert "**Out of date**: from the stage `copy` on" in text and "No changes." in text
 
 
+@pytest.mark.slow
 def test_a_comparison_that_fails_does_not_report_no_changes(one_stage: RunnerCheckout) -> None:
     with pytest.raises(AssertionError, match="Needed a single revision"):
         one_stage.run(".ci/compare no-such-branch")

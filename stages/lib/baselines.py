@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from stages.lib.common.params import Logistic, Trees
+from stages.lib.common.progress import advance
 from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.encoder import Encoder
@@ -55,7 +56,9 @@ def fit_trees(
 
 def _fit(classifier: Any, sessions: Sessions, encode: Callable[[pd.DataFrame], np.ndarray]) -> Baseline:
     inputs = _encoded(sessions.features, encode)
-    return Baseline(classifier.fit(inputs, sessions.column("target").to_numpy()), encode)
+    baseline = Baseline(classifier.fit(inputs, sessions.column("target").to_numpy()), encode)
+    advance()
+    return baseline
 
 
 def _encoded(features: Frame, encode: Callable[[pd.DataFrame], np.ndarray]) -> np.ndarray:

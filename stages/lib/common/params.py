@@ -187,9 +187,17 @@ class ModelConfig(Section):
 
 class GridSearch(Section):
     base: Literal["train_base", "train_strong"]
-    folds: Folds
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
+    n_points: Count | None
+    folds: Folds
+    halving_factor: Annotated[int, Field(ge=2)] | None
     validation_split: Fraction
+
+    @model_validator(mode="after")
+    def _halving_needs_folds(self) -> Self:
+        if self.halving_factor and not self.folds:
+            raise ValueError("halving_factor needs folds")
+        return self
 
 
 class SmoteTrain(Section):
@@ -250,6 +258,11 @@ class Params(Section):
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:
         for name, values in self.grid_search.grid.items():
+            if name == "ensemble_size":
+                raise ValueError(
+                    "grid_search.grid.ensemble_size: the grid compares single networks; set "
+                    f"{self.grid_search.base}.network.ensemble_size, which the best point is trained with"
+                )
             for position, value in enumerate(values):
                 if value in values[:position]:
                     raise ValueError(f"grid_search.grid.{name}: {value!r} is listed twice")

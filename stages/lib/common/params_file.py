@@ -45,7 +45,6 @@ RENAMED = {
     "grid_search.grid.numbers": "grid_search.grid.scaling",
     "grid_search.grid.levels": "grid_search.grid.max_categories",
     "grid_search.grid.rare_share": "grid_search.grid.min_frequency",
-    "grid_search.grid.members": "grid_search.grid.ensemble_size",
     "grid_search.grid.class_weights": "grid_search.grid.class_weight",
     "smote_train.ratio": "smote_train.sampling_strategy",
     "smote_train.neighbours": "smote_train.k_neighbors",

@@ -1,7 +1,6 @@
 """Splits of the sessions into training and test (or validation) rows: stratified, grouped by visitor, or temporal."""
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, StratifiedKFold, StratifiedShuffleSplit
 
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.sessions import Sessions
@@ -23,6 +22,9 @@ def train_test_split(sessions: Sessions, strategy: str, test_size: float, seed: 
     Raises:
         InputError: one side would lack a class.
     """
+    # scikit-learn is imported where it is used, since processes that only train need none of it.
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
+
     target = sessions.column("target").to_numpy()
     rows = np.arange(len(sessions))
     if strategy == "temporal":
@@ -58,6 +60,8 @@ def cv_folds(sessions: Sessions, strategy: str, n_folds: int, seed: int) -> list
     Raises:
         InputError: a training or a validation set would lack a class.
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     target = sessions.column("target").to_numpy()
     if strategy == "temporal":
         folds = _temporal_folds(sessions.column("time").to_numpy(), n_folds)

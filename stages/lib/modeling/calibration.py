@@ -3,9 +3,7 @@
 from typing import Literal, Self
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from stages.lib.common.params import Section
 
@@ -80,6 +78,8 @@ def _fit_line(targets: np.ndarray, log_odds: np.ndarray) -> tuple[float, float]:
 
     Its targets are a little above 0 and below 1, which keeps the line finite even if it separates the classes.
     """
+    from scipy.optimize import minimize  # imported here, since most models are not calibrated
+
     purchases = targets.sum()
     smoothed = np.where(targets == 1, (purchases + 1) / (purchases + 2), 1 / (len(targets) - purchases + 2))
     log_odds = np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)
@@ -108,6 +108,8 @@ def _fit_line(targets: np.ndarray, log_odds: np.ndarray) -> tuple[float, float]:
 
 def _fit_isotonic(targets: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Knots of the isotonic regression and its values there."""
+    from sklearn.isotonic import IsotonicRegression  # imported here, since most models are not calibrated
+
     # By Laplace's rule of succession nothing gets the probability 0 or 1, which a single row could refute.
     lowest = 1 / (len(targets) + 2)
     regression = IsotonicRegression(y_min=lowest, y_max=1 - lowest)

@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from stages.lib.common.params import Encoding, Section
 
@@ -103,7 +103,7 @@ class CategoricalColumn(Section):
 def _normal_scores(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """At most MAX_KNOTS of the values, and the normal score of the middle rank of each."""
     knots, counts = np.unique(values, return_counts=True)
-    scores = norm.ppf((counts.cumsum() - counts / 2) / len(values))
+    scores = ndtri((counts.cumsum() - counts / 2) / len(values))
     if len(knots) > MAX_KNOTS:
         # Evenly spaced in scores: if they were in ranks, the tails would have few.
         targets = np.linspace(scores[0], scores[-1], MAX_KNOTS)

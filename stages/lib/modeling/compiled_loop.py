@@ -36,6 +36,11 @@ def clear_cache() -> None:
     _cache.clear()
 
 
+def loop_settings(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[float]:
+    """The weight decay and the dropout rates: arguments of a loop, so that models that differ in them share one."""
+    return [optimizer.weight_decay or 0.0, *(layer.rate for layer in model.layers if _has_dropout(layer))]
+
+
 def compile_loop(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, batch_size: int, steps: int, arguments: tuple
 ) -> CompiledLoop:
@@ -48,8 +53,8 @@ def compile_loop(
         steps: the most that one call makes.
         arguments: tensors of the shapes that the loop will be called with. These are the values of the trainable,
             the non-trainable and the optimizer's variables; inputs, (steps · batch_size, …), targets and weights,
-            (steps · batch_size, outputs or 1); a learning rate per step; and n_rows, how many rows to train on: those
-            after them are padding.
+            (steps · batch_size, outputs or 1); a learning rate per step; the `loop_settings`; and n_rows, how many rows
+            to train on: those after them are padding.
 
     Returns:
         A function of such arguments. It returns the new values of the three lists of variables, and the sum over the
@@ -61,8 +66,13 @@ def compile_loop(
     twin = keras.models.clone_model(model, clone_function=_clone_for_xla, recursive=True)
     rate_idx = next(i for i, variable in enumerate(optimizer.variables) if variable is optimizer._learning_rate)
 
+    weight_decay = optimizer.weight_decay
+
     def loop(trainable: list, non_trainable: list, state: list, *data: tf.Tensor) -> tuple:
-        *arrays, rates, n_rows = data
+        *arrays, rates, settings, n_rows = data
+        optimizer.weight_decay = None if weight_decay is None else settings[0]
+        for i, layer in enumerate(filter(_has_dropout, twin.layers), start=1):
+            layer.rate_argument = settings[i]
         batches = [tf.reshape(array, (steps, batch_size, *array.shape[1:])) for array in arrays]
 
         def step(i: tf.Tensor, trainable: list, non_trainable: list, state: list, total_loss: tf.Tensor) -> tuple:
@@ -89,6 +99,7 @@ def compile_loop(
         return tf.while_loop(lambda i, *_: i * batch_size < n_rows, step, start)[1:]
 
     compiled = tf.function(loop, jit_compile=True, autograph=False).get_concrete_function(*arguments)
+    optimizer.weight_decay = weight_decay
     if compiled.captured_inputs:
         raise ValueError("the model keeps state outside its variables, which a compiled loop would not update")
     return compiled
@@ -97,11 +108,14 @@ def compile_loop(
 class _FastDropout(keras.layers.Dropout):
     """Dropout by a generator that XLA compiles well: a mask takes microseconds, by the default one a millisecond."""
 
+    rate_argument: tf.Tensor | None = None  # in place of the rate
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or self.rate == 0:
             return inputs
         seed = tf.cast(self.seed_generator.next(), tf.int32)
-        return tf.nn.experimental.stateless_dropout(inputs, rate=self.rate, seed=seed, rng_alg="threefry")
+        rate = self.rate if self.rate_argument is None else self.rate_argument
+        return tf.nn.experimental.stateless_dropout(inputs, rate=rate, seed=seed, rng_alg="threefry")
 
 
 class _FastL2(keras.regularizers.L2):
@@ -116,8 +130,7 @@ def _clone_for_xla(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A copy of the layer, with faster dropout and regularizers, so that a cached loop does not refer to the model."""
     if hasattr(layer, "adapt"):  # the result of `adapt` is neither in the layer's configuration nor in its variables
         raise ValueError(f"layer {layer.name} is adapted to data: apply it to the rows before training")
-    is_plain_dropout = type(layer) is keras.layers.Dropout and layer.noise_shape is None
-    clone = (_FastDropout if is_plain_dropout else type(layer)).from_config(layer.get_config())
+    clone = (_FastDropout if _is_plain_dropout(layer) else type(layer)).from_config(layer.get_config())
     for name in ("kernel_regularizer", "bias_regularizer"):
         regularizer: Any = getattr(clone, name, None)
         if type(regularizer) is keras.regularizers.L2:
@@ -125,8 +138,16 @@ def _clone_for_xla(layer: keras.layers.Layer) -> keras.layers.Layer:
     return clone
 
 
+def _is_plain_dropout(layer: keras.layers.Layer) -> bool:
+    return type(layer) in (keras.layers.Dropout, _FastDropout) and layer.noise_shape is None
+
+
+def _has_dropout(layer: keras.layers.Layer) -> bool:
+    return _is_plain_dropout(layer) and layer.rate > 0
+
+
 def _describe(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> str:
-    """All that a loop depends on, besides shapes: models that differ only in names or weights are equal."""
+    """All that a loop depends on, besides shapes: models that differ only in names, weights or settings are equal."""
 
     def layer_names(config: dict[str, Any]) -> Iterator[str]:
         yield config["name"]
@@ -134,6 +155,10 @@ def _describe(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> str:
             yield from layer_names(layer["config"])
 
     architecture = json.loads(model.to_json())
+    with_dropout = {layer.name for layer in model.layers if _has_dropout(layer)}
+    for layer in architecture["config"]["layers"]:
+        if layer["config"]["name"] in with_dropout:
+            del layer["config"]["rate"]
     numbered = {name: f"layer {i}" for i, name in enumerate(layer_names(architecture["config"]))}
 
     def normalize(node: Any) -> Any:
@@ -146,5 +171,6 @@ def _describe(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> str:
         return node
 
     settings = {key: value for key, value in optimizer.get_config().items() if key not in ("name", "learning_rate")}
+    settings["weight_decay"] = settings["weight_decay"] is not None
     settings["decayed"] = [optimizer._use_weight_decay(variable) for variable in model.trainable_variables]
     return json.dumps([normalize(architecture), type(optimizer).__name__, settings], default=str)

@@ -1,18 +1,17 @@
 """Cross-validation on the training set: out-of-fold predictions, which models trained on the other folds make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from stages.lib.common.params import Encoding
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions
-from stages.lib.dataset.splits import cv_folds
 from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.modeling.roc_auc import roc_auc
 
 
 class Predictor(Protocol):
@@ -38,6 +37,15 @@ Inspect = Callable[[Predictor, Sessions], pd.Series]
 
 
 @dataclass(frozen=True)
+class ValidatedFold:
+    """Targets and probabilities of a fold's validation rows, both of shape (rows,), and the result of `inspect`."""
+
+    targets: np.ndarray
+    probabilities: np.ndarray
+    inspection: pd.Series | None
+
+
+@dataclass(frozen=True)
 class OutOfFold:
     """Targets and probabilities of all validation rows, fold after fold, both of shape (rows,).
 
@@ -48,38 +56,43 @@ class OutOfFold:
     probabilities: np.ndarray
     inspections: pd.DataFrame
 
+    @classmethod
+    def of(cls, folds: Sequence[ValidatedFold]) -> Self:
+        """The folds in order, each with its AUC printed; none give no rows."""
+        inspected = all(fold.inspection is not None for fold in folds)
+        for number, fold in enumerate(folds, start=1):
+            print(f"fold {number}/{len(folds)}  AUC {roc_auc(fold.targets, fold.probabilities):.4f}", flush=True)
+        return cls(
+            np.concatenate([np.empty(0, int), *[fold.targets for fold in folds]]),
+            np.concatenate([np.empty(0, np.float32), *[fold.probabilities for fold in folds]]),
+            pd.DataFrame({number: fold.inspection for number, fold in enumerate(folds, start=1)} if inspected else {}),
+        )
 
-def cross_validate(
+
+def fit_fold(
     fit: Fit,
     sessions: Sessions,
-    encoding: Encoding,
-    strategy: str,
-    n_folds: int,
-    seed: int,
+    fold: tuple[np.ndarray, np.ndarray],
+    encoding: Encoding | Encoder,
+    *,
     inspect: Inspect | None = None,
-) -> OutOfFold:
-    """Fit encoder and model anew for each fold, and predict its validation rows.
+    extra_seed: int = 0,
+) -> tuple[Predictor, ValidatedFold]:
+    """Fit a model on the training rows of a fold, and predict its validation rows.
 
     Args:
         fit: how to fit the model.
         sessions: the training set.
-        encoding: settings of the encoder.
-        strategy: how to make the folds, see `cv_folds`.
-        n_folds: their number; 0 for no cross-validation, which gives no rows.
-        seed: of the assignment to folds.
-        inspect: called with each fold's model and its validation rows.
+        fold: train_idx and val_idx.
+        encoding: settings of the encoder, which is fitted on the fold's training rows; or the encoder.
+        inspect: called with the model and the validation rows.
+        extra_seed: see `Fit`.
 
     Raises:
-        InputError: there are too few rows for the folds, or training fails.
+        InputError: training fails.
     """
-    targets, probabilities, inspections = [np.empty(0, int)], [np.empty(0, np.float32)], {}
-    folds = cv_folds(sessions, strategy, n_folds, seed) if n_folds else []
-    for number, (train_idx, val_idx) in enumerate(folds, start=1):
-        train, val = sessions.take(train_idx), sessions.take(val_idx)
-        model = fit(train, fit_encoder(train.features, encoding))
-        targets.append(val.column("target").to_numpy())
-        probabilities.append(model.predict(val.features))
-        print(f"fold {number}/{n_folds}  AUC {roc_auc_score(targets[-1], probabilities[-1]):.4f}", flush=True)
-        if inspect:
-            inspections[number] = inspect(model, val)
-    return OutOfFold(np.concatenate(targets), np.concatenate(probabilities), pd.DataFrame(inspections))
+    train, val = map(sessions.take, fold)
+    encoder = encoding if isinstance(encoding, Encoder) else fit_encoder(train.features, encoding)
+    model = fit(train, encoder, extra_seed=extra_seed)
+    inspection = inspect(model, val) if inspect else None
+    return model, ValidatedFold(val.column("target").to_numpy(), model.predict(val.features), inspection)

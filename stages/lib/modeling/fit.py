@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from stages.lib.common.params import Training
+from stages.lib.common.progress import advance
 from stages.lib.dataset.matrix import Matrix, shuffled_chunks
 from stages.lib.modeling.backend import keras, tf
 from stages.lib.modeling.optimizers import build_optimizer, learning_rates
+from stages.lib.modeling.roc_auc import roc_auc
 from stages.lib.modeling.training_loop import TrainingLoop
 
 VALIDATION_ROWS = 2**16  # rows predicted at a time
@@ -84,8 +85,10 @@ def fit(
         if not np.isfinite([logs["loss"], logs.get("val_loss", 0)]).all():
             raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}: try a lower learning rate")
         all_callbacks.on_epoch_end(epoch, logs)
+        advance()
         if model.stop_training:
             break
+    advance(training.epochs - epoch - 1)  # those that early stopping has saved
     all_callbacks.on_train_end(logs)
     return model.history.history
 
@@ -125,5 +128,5 @@ def _evaluate(model: keras.Model, inputs: Matrix, targets: np.ndarray) -> dict[s
         outputs.append(tf.reduce_mean(model(batch, training=False), axis=1, keepdims=True))
         loss += float(cross_entropy(targets[part], outputs[-1]))
     loss = loss / len(inputs) + float(sum(model.losses))
-    auc = roc_auc_score(targets, np.concatenate(outputs)) if np.isfinite(loss) else np.nan
+    auc = roc_auc(targets, np.concatenate(outputs)) if np.isfinite(loss) else np.nan
     return {"val_loss": loss, "val_auc": float(auc)}

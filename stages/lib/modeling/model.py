@@ -19,7 +19,7 @@ from stages.lib.modeling.backend import keras
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import Encoder
 from stages.lib.modeling.fit import fit
-from stages.lib.modeling.network import build_network, mean_of_members, member_weights, save_network
+from stages.lib.modeling.network import build_network, mean_of_networks, save_network
 
 PREDICT_ROWS = 8192  # rows in each call of the network
 
@@ -95,13 +95,13 @@ def train_model(
     extra_seed: int = 0,
     verbose: bool = False,
 ) -> Model:
-    """Train a network on `sessions`.
+    """Train a single network on `sessions`; an ensemble is the `mean_of_models` of several.
 
     Args:
         sessions: the training set. If `config.validation_split` is above 0, that fraction is held out and only
             monitored.
         encoder: fitted on the training set.
-        config: network, training and validation split.
+        config: network, training and validation split; `ensemble_size` does not matter.
         strategy: how to hold rows out, see `train_test_split`.
         seed: of weights, batches and the validation split.
         resample: replaces the rows to train on, for instance by oversampling; never sees validation rows.
@@ -130,12 +130,23 @@ def train_model(
             config.training,
             seed=seed + extra_seed,
             validation_data=validation_data,
-            sample_weight=member_weights(len(inputs), config.network.ensemble_size, seed + extra_seed),
             callbacks=[EpochLog()] if verbose else [],
         )
     except FloatingPointError as error:
         raise InputError(f"params.yaml: training: {error}") from None
-    return Model(mean_of_members(network), encoder, history)
+    return Model(network, encoder, history)
+
+
+def mean_of_models(models: list[Model]) -> Model:
+    """The ensemble whose probability is the mean of the models'; they have one encoder, and are used up.
+
+    Its history is the mean of theirs: in each epoch, of those that were trained so long.
+    """
+    if len(models) == 1:
+        return models[0]
+    history = pd.concat(pd.DataFrame(model.history) for model in models).groupby(level=0).mean()
+    network = mean_of_networks([model.network for model in models])
+    return Model(network, models[0].encoder, {str(name): values.tolist() for name, values in history.items()})
 
 
 def _as_is(features: Frame, targets: np.ndarray, encoder: Encoder, extra_seed: int) -> tuple[Matrix, np.ndarray]:

@@ -5,8 +5,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Network
 from stages.lib.modeling.backend import keras
@@ -15,17 +13,15 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can store
 
 
 def build_network(network: Network, n_inputs: int, seed: int) -> keras.Model:
-    """Dense layers from the inputs to the probability of a purchase, for each member of the ensemble.
-
-    All members are computed at once, as layers with a further axis.
+    """Dense layers from the inputs to the probability of a purchase; of an ensemble, one member.
 
     Args:
         network: layers, regularization and so on. The l2 penalty is on kernels only; biases start at 0.
         n_inputs: the number of inputs.
-        seed: of the initial kernels and of dropout. Member `i` starts as a single network with `seed + i` does.
+        seed: of the initial kernels and of dropout.
 
     Returns:
-        A model from (rows, n_inputs) to (rows, ensemble_size).
+        A model from (rows, n_inputs) to (rows, 1).
 
     Raises:
         InputError: Keras has no such activation or initializer.
@@ -34,64 +30,29 @@ def build_network(network: Network, n_inputs: int, seed: int) -> keras.Model:
     keras.backend.clear_session()
     layers: list[keras.Layer] = [keras.Input((n_inputs,), name="inputs")]
     for number, units in enumerate(network.layers, start=1):
-        layers.append(_dense(network, units, network.activation, seed, f"dense_{number}", is_first=number == 1))
+        layers.append(_dense(network, units, network.activation, seed, f"dense_{number}"))
         if network.dropout:
             layers.append(keras.layers.Dropout(network.dropout, seed=seed + number, name=f"dropout_{number}"))
-    layers.append(_dense(network, 1, "sigmoid", seed, "purchase", is_first=False))
-    if network.ensemble_size == 1:
-        return keras.Sequential(layers, name="network")
-    layers.append(keras.layers.Reshape((network.ensemble_size,), name="members"))
-    model = keras.Sequential(layers, name="network")
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.EinsumDense):
-            initializers = [_initializer(network, seed + member) for member in range(network.ensemble_size)]
-            layer.kernel.assign(np.stack([initialize(layer.kernel.shape[1:]) for initialize in initializers]))
-    return model
+    layers.append(_dense(network, 1, "sigmoid", seed, "purchase"))
+    return keras.Sequential(layers, name="network")
 
 
-def mean_of_members(model: keras.Model) -> keras.Model:
-    """The model whose output is the mean of all members', (rows, 1)."""
-    ensemble_size = model.output_shape[-1]
-    if ensemble_size == 1:
-        return model
-    outputs = keras.layers.Reshape((ensemble_size, 1), name="outputs")(model.outputs[0])
-    return keras.Model(model.inputs[0], keras.layers.GlobalAveragePooling1D(name="mean")(outputs), name="network")
+def mean_of_networks(networks: list[keras.Model]) -> keras.Model:
+    """The network whose output is the mean of theirs; their names change."""
+    inputs = keras.Input(networks[0].input_shape[1:], name="inputs")
+    for number, network in enumerate(networks, start=1):
+        network.name = f"member_{number}"
+    mean = keras.layers.Average(name="mean")([network(inputs) for network in networks])
+    return keras.Model(inputs, mean, name="network")
 
 
-def member_weights(n_rows: int, ensemble_size: int, seed: int) -> np.ndarray | None:
-    """Sample weights, 0 or 1, with which each member is trained without a random part of the rows.
-
-    The parts are disjoint and of equal size, and together they are all rows.
-
-    Args:
-        n_rows: the number of rows to train on.
-        ensemble_size: the number of members.
-        seed: of the assignment of rows to parts.
-
-    Returns:
-        (n_rows, ensemble_size), or None for a single network, which gets all rows.
-    """
-    if ensemble_size == 1:
-        return None
-    left_out_by = np.random.default_rng([seed, ensemble_size]).permutation(n_rows) % ensemble_size
-    return (left_out_by[:, np.newaxis] != np.arange(ensemble_size)).astype(np.float32)
-
-
-def _dense(network: Network, units: int, activation: str, seed: int, name: str, is_first: bool) -> keras.Layer:
-    options = {
-        "activation": _from_keras(keras.activations, activation, "activation"),
-        "kernel_regularizer": keras.regularizers.L2(network.l2) if network.l2 else None,
-        "name": name,
-    }
-    if network.ensemble_size == 1:
-        return keras.layers.Dense(units, kernel_initializer=_initializer(network, seed), **options)
-    # build_network initializes these kernels: an initializer of Keras would count the members as fan-in.
-    return keras.layers.EinsumDense(
-        "bi,mio->bmo" if is_first else "bmi,mio->bmo",
-        output_shape=(network.ensemble_size, units),
-        bias_axes="mo",
-        kernel_initializer="zeros",
-        **options,
+def _dense(network: Network, units: int, activation: str, seed: int, name: str) -> keras.layers.Dense:
+    return keras.layers.Dense(
+        units,
+        _from_keras(keras.activations, activation, "activation"),
+        kernel_initializer=_initializer(network, seed),
+        kernel_regularizer=keras.regularizers.L2(network.l2) if network.l2 else None,
+        name=name,
     )
 
 

@@ -1,19 +1,28 @@
 """The training stage of a network, whose model is saved and whose columns' importance is measured."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import pandas as pd
 
 from stages.lib.common.files import write_csv
 from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.cross_validation import Predictor
-from stages.lib.modeling.model import Model, Resample, train_model
+from stages.lib.modeling.encoder import Encoder
 from stages.lib.modeling.permutation_importance import importance_table, permutation_importance, sample_rows
 from stages.lib.modeling.training_stage import train_and_predict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stages.lib.dataset.schema import Schema
+    from stages.lib.modeling.decision import Decision
+    from stages.lib.modeling.model import Model, Resample
 
 
 def train_network(
@@ -25,6 +34,7 @@ def train_network(
     predictions: Path,
     importance: Path | None = None,
     resample: Resample | None = None,
+    pool: Pool = in_this_process,
 ) -> None:
     """Train a network, save it and write its predictions for the test set.
 
@@ -37,20 +47,62 @@ def train_network(
         predictions: where to write keys, probabilities and decisions.
         importance: where to write the permutation importance of each column, by cross-validation.
         resample: replaces the rows to train on, in each fold too.
+        pool: makes the calls that train.
 
     Raises:
         InputError: a file cannot be read, Keras lacks something that the configuration names, or training diverges.
     """
-    fit = partial(train_model, config=config, strategy=params.split.strategy, seed=params.seed, resample=resample)
-    inspect = partial(_importance, seed=params.seed) if importance else None
-    trained = train_and_predict(fit, config.encoding, params, train, test, predictions, inspect)
-    cast(Model, trained.model).save(model, trained.decision, trained.schema)
+    oof = train_and_predict(
+        partial(_fit, config=config, strategy=params.split.strategy, seed=params.seed, resample=resample),
+        config.encoding,
+        params,
+        train,
+        test,
+        predictions,
+        ensemble_size=config.network.ensemble_size,
+        mean=_mean,
+        inspect=partial(_importance, seed=params.seed) if importance else None,
+        save=partial(_save, folder=model.absolute()),
+        epochs=config.training.epochs,
+        pool=pool,
+    )
     if importance:
-        write_csv(importance, importance_table(trained.oof.inspections))
+        write_csv(importance, importance_table(oof.inspections))
+
+
+# TensorFlow is imported where a worker needs it: it is loaded there already.
+
+
+def _fit(
+    sessions: Sessions,
+    encoder: Encoder,
+    *,
+    config: ModelConfig,
+    strategy: str,
+    seed: int,
+    resample: Resample | None,
+    extra_seed: int = 0,
+    verbose: bool = False,
+) -> Model:
+    from stages.lib.modeling.model import train_model
+
+    return train_model(
+        sessions, encoder, config, strategy, seed, resample=resample, extra_seed=extra_seed, verbose=verbose
+    )
+
+
+def _mean(models: list[Model]) -> Model:
+    from stages.lib.modeling.model import mean_of_models
+
+    return mean_of_models(models)
+
+
+def _save(model: Model, decision: Decision, schema: Schema, folder: Path) -> None:
+    model.save(folder, decision, schema)
 
 
 def _importance(model: Predictor, sessions: Sessions, seed: int) -> pd.Series:
-    network, rng = cast(Model, model), np.random.default_rng(seed)
+    network, rng = cast("Model", model), np.random.default_rng(seed)
     sample = sessions.take(sample_rows(len(sessions), rng))
     inputs, targets = network.encoder.inputs(sample.features)[:], sample.column("target").to_numpy()
     return permutation_importance(network.predict_inputs, inputs, targets, network.encoder.input_columns, rng)

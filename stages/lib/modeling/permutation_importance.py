@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
+
+from stages.lib.modeling.roc_auc import roc_auc
 
 SAMPLE_ROWS = 2048  # of each fold
 COLUMNS_PER_CALL = 4  # whose shuffled rows are predicted in one call, since a call is mostly overhead
@@ -50,8 +51,8 @@ def permutation_importance(
             idx = positions[column]
             copy[:, idx] = inputs[rng.permutation(len(inputs))[:, np.newaxis], idx]
         probabilities = predict(shuffled.reshape(-1, inputs.shape[1])).reshape(len(batch), -1)
-        shuffled_aucs += [roc_auc_score(targets, row) for row in probabilities]
-    return roc_auc_score(targets, predict(inputs)) - pd.Series(shuffled_aucs, index=columns)
+        shuffled_aucs += [roc_auc(targets, row) for row in probabilities]
+    return roc_auc(targets, predict(inputs)) - pd.Series(shuffled_aucs, index=columns)
 
 
 def importance_table(by_fold: pd.DataFrame) -> pd.DataFrame:

@@ -6,11 +6,13 @@ from itertools import chain
 
 import numpy as np
 
-from stages.lib.dataset.matrix import chunk_rows
+from stages.lib.dataset.matrix import chunk_rows, fits_in_memory
 from stages.lib.modeling.backend import keras, tf
-from stages.lib.modeling.compiled_loop import CompiledLoop, compiled_loop
+from stages.lib.modeling.compiled_loop import CompiledLoop, compiled_loop, loop_settings
 
 STEPS_PER_CALL = 256  # at most; enough to hide the overhead of a call
+# Calls may be padded to so many bytes of inputs, so that few rows need no compilation of their own for each number.
+PADDED_BYTES = 2**22
 
 # Layers that treat each row by itself, so that rows which pad a batch change nothing for the others.
 ROWWISE_LAYERS = {
@@ -54,12 +56,15 @@ class TrainingLoop:
         self.learning_rates = learning_rates.astype(np.float32)
         self.variables = (model.trainable_variables, model.non_trainable_variables)
         self.optimizer_state = _values(optimizer.variables)
+        self.settings = tf.constant(loop_settings(model, optimizer), tf.float32)
         self.loops: dict[tuple[int, int], CompiledLoop] = {}  # by batch size and steps
         self.can_pad = all(type(layer) in ROWWISE_LAYERS and not layer.activity_regularizer for layer in model.layers)
         self.batch_size = min(batch_size, shape[0])
-        steps_in_chunk = max(1, chunk_rows(shape, 1) // self.batch_size)
         steps_in_epoch = math.ceil(self._rows_of_equal_batches(shape[0]) / self.batch_size)
-        self.steps = min(STEPS_PER_CALL, steps_in_chunk, steps_in_epoch)
+        steps = max(1, steps_in_epoch, PADDED_BYTES // (4 * self.batch_size * math.prod(shape[1:])))
+        if not fits_in_memory(shape):
+            steps = max(1, chunk_rows(shape, 1) // self.batch_size)
+        self.steps = min(STEPS_PER_CALL, steps)
         self.rows_per_chunk = chunk_rows(shape, self.batch_size * self.steps)
 
     def run_epoch(self, chunks: Iterable[tuple[list[np.ndarray | tf.Tensor], np.ndarray]]) -> float:
@@ -87,6 +92,7 @@ class TrainingLoop:
                     self.optimizer_state,
                     *[_gather(array, padded_idx) for array in arrays],
                     tf.constant(np.resize(rates, steps)),
+                    self.settings,
                     tf.constant(len(idx)),
                 )
                 loop = self._loop(batch_size, steps, arguments)

@@ -5,10 +5,10 @@ from pathlib import Path
 import ibis
 from ibis import _
 from ibis.expr.types import Table
-from tqdm import tqdm
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Clicks, Prepare
+from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.preparation.clicks import aggregate_sessions
@@ -49,16 +49,14 @@ def sessions_from_clicks(
     n_partitions = 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
     folder = engine.folder / "sessions"
     folder.mkdir()
-    # disable=None: a bar on a terminal only
-    with tqdm(total=1 + n_partitions, desc="partition by visitor", unit=" parts", disable=None) as progress:
+    with show_progress("partitioning by visitor and aggregating", 1 + n_partitions, "parts"):
         partitions = partition_by_visitor(events, n_partitions, engine)
-        progress.update()
-        progress.set_description("aggregate sessions")
+        advance()
         for number, partition in enumerate(partitions):
             output = folder / f"{number}.parquet"
             schema, omitted = _aggregate(partition, output, clicks, removed, normalized.missing, target, engine)
             partition.unlink()
-            progress.update()
+            advance()
     removed.report(clicks, left_out)
     if partitions:
         # Engines may write some types as others.

@@ -1,5 +1,6 @@
 """The plot of a grid search: a table of validation AUCs, or a list of the best ones if the grid is large."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def plot_grid(results: pd.DataFrame, title: str = "") -> Figure:
     figure = Figure(figsize=_size(layout, heading), layout="constrained")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
     axes = figure.add_subplot()
-    for (column, row), point in zip(layout.cells, layout.points.to_dict("records"), strict=True):
-        _draw_cell(axes, column, row, point["val_auc"], point.get("val_auc_se", np.nan), layout)
+    points = layout.points.assign(can_win=in_most_folds(layout.points))
+    for (column, row), point in zip(layout.cells, points.to_dict("records"), strict=True):
+        _draw_cell(axes, column, row, point, layout)
     axes.set_xlim(-0.5, len(layout.columns) - 0.5)
     axes.set_ylim(len(layout.rows) - 0.5, -0.5)
     axes.set_xticks(range(len(layout.columns)), layout.columns)
@@ -77,6 +79,12 @@ def save_grid_plot(results: pd.DataFrame, path: Path) -> None:
     save_svg(plot_grid(results, f"Validation AUC of the grid points{cut}"), path)
 
 
+def in_most_folds(results: pd.DataFrame) -> pd.Series:
+    """Whether as many folds trained the point as any: the best point is one of these."""
+    folds = results["folds"].where(results["val_auc"].notna())
+    return folds == folds.max()
+
+
 def is_cut(results: pd.DataFrame) -> bool:
     """Whether the plot leaves points out."""
     return _is_large(results) and len(results) > MAX_ROWS
@@ -90,12 +98,11 @@ def _table_layout(results: pd.DataFrame) -> Layout:
     rows = list(dict.fromkeys(labels))
     cells = [(values.index(value), rows.index(label)) for value, label in zip(results[across], labels, strict=True)]
     columns = [_format(value) for value in values]
-    has_errors = "val_auc_se" in results
-    return Layout(results, cells, columns, rows, _in_words(across), ", ".join(map(_in_words, down)), has_errors)
+    return Layout(results, cells, columns, rows, _in_words(across), ", ".join(map(_in_words, down)), True)
 
 
 def _list_layout(results: pd.DataFrame) -> Layout:
-    points = results.sort_values("val_auc", ascending=False, kind="stable").head(MAX_ROWS)
+    points = results.sort_values(["folds", "val_auc"], ascending=False, kind="stable").head(MAX_ROWS)
     parameters = _parameters(points)
     cells = [(0, row) for row in range(len(points))]
     y_label = ", ".join(map(_in_words, parameters))
@@ -109,25 +116,32 @@ def _size(layout: Layout, heading: str) -> tuple[float, float]:
     return max(WIDTH, table_width, heading_width), 0.9 + row_height * len(layout.rows)
 
 
-def _draw_cell(axes: Axes, column: int, row: float, auc: float, error: float, layout: Layout) -> None:
+def _draw_cell(axes: Axes, column: int, row: float, point: dict[Hashable, Any], layout: Layout) -> None:
+    auc, aucs = point["val_auc"], layout.points["val_auc"]
     if np.isnan(auc):
         axes.text(column, row, "–", ha="center", va="center")
         return
-    aucs = layout.points["val_auc"]
-    is_best = auc == aucs.max()
+    is_best = point["can_win"] and auc == aucs[in_most_folds(layout.points)].max()
     # Opacity, not colors: text shows on it on light and on dark backgrounds.
     opacity = 0.05 + 0.45 * ((auc - aucs.min()) / (np.ptp(aucs.dropna()) or 1))
     area: dict[str, Any] = {"xy": (column - 0.48, row - 0.46), "width": 0.96, "height": 0.92}
     axes.add_patch(Rectangle(**area, facecolor=LINES[0], alpha=opacity, linewidth=0))
     if is_best:
         axes.add_patch(Rectangle(**area, facecolor="none", edgecolor=INK, linewidth=1.2))
-    text = f"{auc:.4f}"
-    if not np.isnan(error) and layout.has_two_lines:
-        axes.text(column, row + 0.24, f"± {error:.4f}", ha="center", va="center", fontsize=8)
+    text, note = f"{auc:.4f}", _note(point)
+    if note and layout.has_two_lines:
+        axes.text(column, row + 0.24, note, ha="center", va="center", fontsize=8)
         row -= 0.17
-    elif not np.isnan(error):
-        text += f" ± {error:.4f}"
+    elif note:
+        text += f" {note}"
     axes.text(column, row, text, ha="center", va="center", weight="bold" if is_best else "normal")
+
+
+def _note(point: dict[Hashable, Any]) -> str:
+    """What stands beside an AUC: its standard error or, if fewer folds trained the point than others, their number."""
+    if not point["can_win"]:
+        return "1 fold" if point["folds"] == 1 else f"{point['folds']} folds"
+    return "" if np.isnan(point["val_auc_se"]) else f"± {point['val_auc_se']:.4f}"
 
 
 def _is_large(results: pd.DataFrame) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.reporting import sentences
-from stages.lib.reporting.grid_plot import is_cut
+from stages.lib.reporting.grid_plot import in_most_folds, is_cut
 from stages.lib.reporting.metrics_files import read_csv, read_evaluation, read_json
 from stages.lib.reporting.pictures import draw_pictures
 
@@ -24,7 +24,7 @@ def gather(metrics: Path) -> dict[str, Any]:
     data = read_json(metrics / "data.json")
     evaluation, models = read_evaluation(metrics)
     has_grid = any(model.name == GRID for model in models)
-    grid = read_csv(metrics / "grid.csv", ["val_auc"]) if has_grid else None
+    grid = read_csv(metrics / "grid.csv", ["val_auc", "val_auc_se", "folds"]) if has_grid else None
     scores = evaluation["models"]
     best = max(models, key=lambda model: scores[model.name]["auc"])
     pictures = draw_pictures(metrics, evaluation, models, grid)
@@ -46,6 +46,7 @@ def gather(metrics: Path) -> dict[str, Any]:
             for comparison in evaluation["comparisons"]
         ],
         "grid": grid,
+        "grid_auc": None if grid is None else grid["val_auc"][in_most_folds(grid)].max(),
         "grid_is_cut": grid is not None and is_cut(grid),
         "pictures": pictures,
         "importances": [model for model in models if f"importance_{model.name}" in pictures],

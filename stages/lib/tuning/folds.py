@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from stages.lib.common.files import atomic_write
 from stages.lib.common.params import Encoding, Params
 from stages.lib.dataset.matrix import FileMatrix, Matrix, iter_matrix, write_npy
-from stages.lib.tuning.points import grid_points
+from stages.lib.tuning.points import Point
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,16 @@ class Fold:
 Folds = dict[Encoding, list[Fold]]  # the same folds for each encoding in the grid
 
 
-def make_folds(train: Path, params: Params) -> Folds:
-    """Encode the folds of the training set, or the one validation split, for each encoding in the grid.
+def make_folds(train: Path, points: Sequence[Point], params: Params) -> Folds:
+    """Encode the folds of the training set, or the one validation split, for each encoding of the points.
 
     The encoder is fitted on the training rows of each fold. Inputs larger than a chunk are in unnamed temporary files
     until `run_grid` saves them: the disk needs room for all folds' inputs twice.
+
+    Args:
+        train: the training set.
+        points: of a grid.
+        params: of the grid search, the split and the configuration that the grid varies.
 
     Raises:
         InputError: the training set cannot be read, or is too small for the folds.
@@ -75,7 +81,7 @@ def make_folds(train: Path, params: Params) -> Folds:
             val_targets=val_rows.column("target").to_numpy("float32"),
         )
 
-    encodings = dict.fromkeys(params.grid_base.with_point(point).encoding for point in grid_points(settings.grid))
+    encodings = dict.fromkeys(params.grid_base.with_point(point).encoding for point in points)
     return {
         encoding: [
             make_fold(sessions.take(train_idx), sessions.take(val_idx), encoding) for train_idx, val_idx in splits

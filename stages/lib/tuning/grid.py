@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,12 @@ from joblib import delayed
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig
+from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.matrix import iter_matrix
 from stages.lib.tuning.folds import Folds
-from stages.lib.tuning.points import Grid, Point, grid_points, shards
-from stages.lib.tuning.shard import EPOCHS, METRIC, METRICS, WORKER, run_shard
+from stages.lib.tuning.halving import promoted, rounds
+from stages.lib.tuning.points import Point, shards
+from stages.lib.tuning.shard import EPOCHS, METRIC, METRICS, POINT, run_shard
 from stages.lib.tuning.workers import Pool
 
 if TYPE_CHECKING:
@@ -23,35 +26,42 @@ if TYPE_CHECKING:
 
 
 def run_grid(
-    pool: Pool, grid: Grid, base: ModelConfig, folds: Folds, seed: int, checkpoints: Path
-) -> tuple[pd.DataFrame, list[int]]:
-    """Train at every point of the grid.
+    pool: Pool,
+    points: Sequence[Point],
+    base: ModelConfig,
+    folds: Folds,
+    seed: int,
+    checkpoints: Path,
+    halving_factor: int | None = None,
+) -> pd.DataFrame:
+    """Train at every point, in every fold or, by successive halving, in more and more folds.
 
     The results depend neither on the number of workers nor on the order they work in.
 
     Args:
         pool: the workers.
-        grid: values of params.
-        base: the configuration that the grid varies.
-        folds: for each encoding in the grid, the rows to train and validate on.
+        points: of a grid.
+        base: the configuration that the points vary.
+        folds: for each encoding of the points, the rows to train and validate on.
         seed: of every training.
         checkpoints: a folder that all workers can access. Completed points are saved in it, for the same search to
             resume from, and so are the folds, for workers to read.
+        halving_factor: each of the `rounds` of folds trains the best 1 / halving_factor of the points that the round
+            before has trained; None: every fold trains all points.
 
     Returns:
-        A row per point, in the order of `grid_points`: its values, val_auc, val_auc_se, val_loss, loss and epochs, as
-        they are after the last epoch, each the mean over the folds. val_auc_se is the standard error of the mean; it
-        is a little too small, since folds share training rows (Bengio & Grandvalet 2004, No unbiased estimator of the
-        variance of k-fold cross-validation), and NaN for a single fold. Then the process id of the worker that
-        trained each point.
+        A row per point: its values, val_auc, val_auc_se, val_loss, loss and epochs, as they are after the last epoch,
+        each the mean over the folds that trained it, and folds, their number. val_auc_se is the standard error of the
+        mean; it is a little too small, since folds share training rows (Bengio & Grandvalet 2004, No unbiased estimator
+        of the variance of k-fold cross-validation), and NaN for a single fold.
 
     Raises:
         InputError: the search was interrupted.
     """
     import pandas as pd
 
-    points = grid_points(grid)
-    folder = checkpoints.absolute() / fingerprint(grid, base, folds, seed)
+    points = list(points)
+    folder = checkpoints.absolute() / fingerprint(points, base, folds, seed, halving_factor)
     for other in checkpoints.absolute().glob("*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)  # a worker of an earlier search may still be writing
@@ -60,31 +70,44 @@ def run_grid(
         for i, (encoding, encoded) in enumerate(folds.items())
     }
     first, *others = next(iter(folds.values()))
-    how = f"{len(others) + 1} folds" if others else "a validation split"
+    n_folds = len(others) + 1
+    how = f"{n_folds} folds" if others else "a validation split"
     print(
         f"{len(points)} points, {how}: {len(first.inputs)} training rows, {len(first.val_inputs)} validation rows",
         flush=True,
     )
-    calls = []
-    for number, shard in enumerate(shards(grid)):
-        encodings = dict.fromkeys(base.with_point(point).encoding for point in grid_points(shard))
-        shard_folds = {encoding: saved[encoding] for encoding in encodings}
-        calls.append(delayed(run_shard)(shard, points, base, shard_folds, seed, folder / f"{number:04}"))
-    completed = pd.concat(pool(calls), ignore_index=True)
-    table = pd.DataFrame([_row_of(point, completed) for point in points])
-    return table.drop(columns=WORKER).assign(epochs=table["epochs"].round().astype("Int64")), table[WORKER].tolist()
+
+    def train(numbers: list[int], in_folds: range) -> pd.DataFrame:
+        calls = []
+        for i, shard in enumerate(shards(points, numbers)):
+            encodings = dict.fromkeys(base.with_point(points[number]).encoding for number in shard)
+            shard_folds = {encoding: [saved[encoding][fold] for fold in in_folds] for encoding in encodings}
+            shard_folder = folder / f"{in_folds[0]}-{i:04}"
+            calls.append(delayed(run_shard)(shard, points, base, shard_folds, seed, shard_folder))
+        with show_progress("grid", len(calls), "parts of the grid"):
+            return pd.concat(pool(calls, on_result=advance), ignore_index=True)
+
+    tables: list[pd.DataFrame] = []
+    numbers = [*range(len(points))]
+    for in_folds in rounds(n_folds) if halving_factor else [range(n_folds)]:
+        if halving_factor and tables:
+            numbers = promoted(pd.concat(tables), halving_factor)
+            print(f"{in_folds[-1] + 1} of {n_folds} folds: the best {len(numbers)} points", flush=True)
+        tables.append(train(numbers, in_folds))
+    return _mean_over_folds(points, pd.concat(tables))
 
 
 def best_point(results: pd.DataFrame) -> int:
-    """The row with the highest validation AUC; the first one of several."""
+    """The row with the highest validation AUC of those that the most folds trained; the first one of several."""
     if results[METRIC].isna().all():
         raise InputError("no point of the grid has a validation AUC: training diverged at all of them")
-    return int(results[METRIC].argmax())
+    folds = results["folds"].where(results[METRIC].notna())
+    return int(results[METRIC].where(folds == folds.max()).argmax())
 
 
-def fingerprint(grid: Grid, base: ModelConfig, folds: Folds, seed: int) -> str:
+def fingerprint(points: list[Point], base: ModelConfig, folds: Folds, seed: int, halving_factor: int | None) -> str:
     """A hash of all that the results depend on: searches with different ones do not resume each other."""
-    content = hashlib.sha256(repr((grid, base, seed, [*folds])).encode())
+    content = hashlib.sha256(repr((points, base, seed, halving_factor, [*folds])).encode())
     for encoded in folds.values():
         for fold in encoded:
             for array in vars(fold).values():
@@ -93,10 +116,14 @@ def fingerprint(grid: Grid, base: ModelConfig, folds: Folds, seed: int) -> str:
     return content.hexdigest()[:16]
 
 
-def _row_of(point: Point, completed: pd.DataFrame) -> dict[str, Any]:
-    # Compared as text, since values may be lists.
-    is_point = np.logical_and.reduce([completed[name].map(repr) == repr(value) for name, value in point.items()])
-    if is_point.sum() != 1:
-        raise RuntimeError(f"talos returned {is_point.sum()} rows for {point}")
-    row = completed[is_point].iloc[0]
-    return point | {name: row[name] for name in METRICS} | {"epochs": row[EPOCHS], WORKER: row[WORKER]}
+def _mean_over_folds(points: list[Point], completed: pd.DataFrame) -> pd.DataFrame:
+    """The table that `run_grid` returns; metrics are NaN for a point at which training diverged in any fold."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for point, (_, by_fold) in zip(points, completed.groupby(POINT), strict=True):
+        metrics = {name: by_fold[name].mean(skipna=False) for name in METRICS}
+        row = {METRIC: metrics[METRIC], f"{METRIC}_se": by_fold[METRIC].sem(skipna=False), **metrics}
+        rows.append(point | row | {"epochs": by_fold[EPOCHS].mean(), "folds": len(by_fold)})
+    table = pd.DataFrame(rows)
+    return table.assign(epochs=table["epochs"].round().astype("Int64"))

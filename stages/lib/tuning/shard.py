@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,47 +15,48 @@ import numpy as np
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Encoding, ModelConfig
 from stages.lib.tuning.folds import Fold
-from stages.lib.tuning.points import Grid, Point, format_point, grid_points
+from stages.lib.tuning.points import Point, format_point
 from stages.lib.tuning.workers import print_line
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is used, so that workers load TensorFlow a quarter of a second sooner
 
 METRIC = "val_auc"  # that points are compared by
-STANDARD_ERROR = "val_auc_se"
-METRICS = (METRIC, STANDARD_ERROR, "val_loss", "loss")
+METRICS = (METRIC, "val_loss", "loss")
 EPOCHS = "epochs_trained"  # not "epochs", which may be a param in the grid
-WORKER = "worker"  # the column of process ids
+POINT = "point"  # the column of points' numbers
 
 SavedFolds = dict[Encoding, list[Path]]
 
 
 def run_shard(
-    shard: Grid, points: list[Point], base: ModelConfig, folds: SavedFolds, seed: int, folder: Path
+    shard: list[int], points: list[Point], base: ModelConfig, folds: SavedFolds, seed: int, folder: Path
 ) -> pd.DataFrame:
     """Train at every point of a shard, in each fold.
 
     Args:
-        shard: a part of the grid.
-        points: those of the whole grid, to number them in the log.
+        shard: the numbers of its points, which are positions in `points`.
+        points: all of them.
         base: the configuration that the points vary.
         folds: the folders of the folds, for each encoding in the shard.
-        seed: of weights, batches and members: every point starts from the same.
+        seed: of weights and batches: every point starts from the same.
         folder: talos' own folder. What it completed there is not trained again.
 
     Returns:
-        A row per point: its values, METRICS, EPOCHS and WORKER, this process' id.
+        A row per point and fold: POINT, METRICS and EPOCHS.
 
     Raises:
         InputError: the run was interrupted, or the folder is not shared by the workers.
     """
+    import pandas as pd
     from talos import Scan
 
-    def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, point: Point) -> dict[str, float]:
+    def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, row: Point) -> dict[str, float]:
+        point = points[row[POINT]]
         config = base.with_point(point)
-        metrics = _cross_validate(folds[config.encoding], config, seed)
-        _log_point(points.index(dict(point)) + 1, len(points), point, metrics)
-        return metrics
+        by_fold = [_train(Fold.load(fold), config, seed) for fold in folds[config.encoding]]
+        _log_point(row[POINT], len(points), point, by_fold)
+        return {f"{name} {fold}": value for fold, metrics in enumerate(by_fold) for name, value in metrics.items()}
 
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
@@ -66,7 +66,8 @@ def run_shard(
             y=placeholder,
             x_val=placeholder,
             y_val=placeholder,
-            params=shard,
+            # Not the points themselves, since talos walks all combinations of values.
+            params={POINT: shard},
             # talos resumes only if a hash of the code it calls is the same. For a plain function this includes the
             # bytecode, which depends on what the process has run before; for a partial it does not.
             model=partial(train),
@@ -74,7 +75,6 @@ def run_shard(
             experiment_dir=folder,
             resume=resume,
             seed=seed,
-            reduction_metric=METRIC,
             save_weights=False,
             disable_progress_bar=True,
         )
@@ -89,10 +89,14 @@ def run_shard(
             shutil.rmtree(folder)
             result = scan(resume=False)
     # talos catches an interrupt and returns what it has: a part of a grid is not a result.
-    n_points = len(grid_points(shard))
-    if result.status != "complete" or len(result.data) != n_points:
-        raise InputError(f"the grid was interrupted after {len(result.data)} of the {n_points} points of a shard")
-    return result.data.assign(**{WORKER: os.getpid()})
+    if result.status != "complete" or len(result.data) != len(shard):
+        raise InputError(f"the grid was interrupted after {len(result.data)} of the {len(shard)} points of a shard")
+    n_folds = len(next(iter(folds.values())))
+    return pd.DataFrame(
+        {POINT: int(row[POINT])} | {name: row[f"{name} {fold}"] for name in (*METRICS, EPOCHS)}
+        for row in result.data.to_dict("records")
+        for fold in range(n_folds)
+    )
 
 
 @contextmanager
@@ -112,25 +116,13 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _cross_validate(folds: list[Path], config: ModelConfig, seed: int) -> dict[str, float]:
-    """METRICS and EPOCHS, each the mean over the folds; all but EPOCHS are NaN if training diverges in any fold."""
-    import pandas as pd
-
-    by_fold = pd.DataFrame([_train(Fold.load(folder), config, seed) for folder in folds])
-    metrics = {str(name): mean for name, mean in by_fold.mean().items()}
-    metrics[STANDARD_ERROR] = by_fold[METRIC].sem(skipna=False)
-    if by_fold.isna().any(axis=None):
-        metrics |= dict.fromkeys(METRICS, float("nan"))
-    return metrics
-
-
 def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
-    """The last epoch's metrics of a network trained on one fold, and how many epochs it was trained."""
+    """The last epoch's metrics of a single network trained on one fold, and how many epochs it was trained."""
     from stages.lib.modeling.fit import fit
-    from stages.lib.modeling.network import build_network, member_weights
+    from stages.lib.modeling.network import build_network
 
-    network, training = config.network, config.training
-    model = build_network(network, fold.inputs.shape[1], seed)
+    training = config.training
+    model = build_network(config.network, fold.inputs.shape[1], seed)
     try:
         history = fit(
             model,
@@ -139,20 +131,20 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
             training,
             seed=seed,
             validation_data=(fold.val_inputs, fold.val_targets),
-            sample_weight=member_weights(len(fold.inputs), network.ensemble_size, seed),
             validation_freq=1 if training.patience else training.epochs,
         )
     except FloatingPointError:
         # A learning rate that is too high is a result; the grid goes on.
-        return dict.fromkeys((METRIC, "val_loss", "loss", EPOCHS), float("nan"))
-    return {name: history[name][-1] for name in (METRIC, "val_loss", "loss")} | {EPOCHS: len(history["loss"])}
+        return dict.fromkeys((*METRICS, EPOCHS), float("nan"))
+    return {name: history[name][-1] for name in METRICS} | {EPOCHS: len(history["loss"])}
 
 
-def _log_point(number: int, n_points: int, point: Point, metrics: dict[str, float]) -> None:
-    auc = f"{metrics[METRIC]:.4f}"
-    if not np.isnan(metrics[STANDARD_ERROR]):
-        auc += f" ± {metrics[STANDARD_ERROR]:.4f}"
+def _log_point(number: int, n_points: int, point: Point, by_fold: list[dict[str, float]]) -> None:
+    values = {name: np.array([row[name] for row in by_fold]) for name in (METRIC, "val_loss", EPOCHS)}
+    auc = f"{values[METRIC].mean():.4f}"
+    if len(by_fold) > 1 and not np.isnan(values[METRIC]).any():
+        auc += f" ± {values[METRIC].std(ddof=1) / len(by_fold) ** 0.5:.4f}"
     print_line(
-        f"point {number}/{n_points}  {format_point(point)}:  {METRIC} {auc}  val_loss {metrics['val_loss']:.4f}  "
-        f"after {metrics[EPOCHS]:.0f} epochs"
+        f"point {number + 1}/{n_points}  {format_point(point)}:  {METRIC} {auc}  "
+        f"val_loss {values['val_loss'].mean():.4f}  after {values[EPOCHS].mean():.0f} epochs"
     )

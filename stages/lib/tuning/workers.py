@@ -6,8 +6,6 @@ import hashlib
 import logging
 import os
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import joblib
-import psutil
 from joblib import delayed
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -46,11 +43,11 @@ CODE = _hash_of_code()  # taken on import, so that a worker of a cluster knows w
 class Pool(Protocol):
     """Workers. They load TensorFlow from the start, while this process reads its data."""
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker."""
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker.
 
-    def run_on(self, process: int, call: Call) -> None:
-        """Make the call on the worker with this process id, if possible: it may have compiled what the call needs."""
+        `on_result` is called here whenever one of them is done.
+        """
 
 
 def worker_pool(max_workers: int, backend: str = LOKY) -> AbstractContextManager[Pool]:
@@ -77,17 +74,17 @@ def print_line(line: str) -> None:
 
 class _LokyPool:
     def __init__(self, parallel: joblib.Parallel, n_workers: int) -> None:
-        self.parallel, self.n_workers = parallel, n_workers
+        self.parallel = parallel
         self.loaded = parallel(delayed(_load_tensorflow)() for _ in range(n_workers))
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
         list(self.loaded)
-        return list(self.parallel(calls))
-
-    def run_on(self, process: int, call: Call) -> None:
-        # joblib cannot address a worker: all are offered the call, and the right one claims it.
-        with tempfile.TemporaryDirectory() as folder:
-            self([delayed(_call_on)(process, call, Path(folder) / "claimed")] * self.n_workers)
+        results = []
+        for result in self.parallel(calls):
+            results.append(result)
+            if on_result:
+                on_result()
+        return results
 
 
 @contextmanager
@@ -112,13 +109,14 @@ class _DaskPool:
         self.client = client
         self.loaded = [client.submit(_load_tensorflow, workers=[worker], pure=False) for worker in client.nthreads()]
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
-        return self.client.gather(
-            [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
-        )
+    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+        from distributed import as_completed
 
-    def run_on(self, process: int, call: Call) -> None:
-        self([call])  # on any worker, since workers on several machines may have the same process id
+        futures = [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
+        if on_result:
+            for _ in as_completed(futures, loop=self.client.loop):
+                on_result()
+        return self.client.gather(futures)
 
 
 @contextmanager
@@ -163,15 +161,3 @@ def _call_if_same(code: str, call: Call) -> Any:
         raise InputError("a worker was started with other code than stages/ has now; restart the workers")
     function, arguments, keywords = call
     return function(*arguments, **keywords)
-
-
-def _call_on(process: int, call: Call, claim: Path) -> None:
-    """Make the call if this is the process, or if that one is gone; otherwise wait until the call is claimed."""
-    while os.getpid() != process and psutil.pid_exists(process) and not claim.exists():
-        time.sleep(0.01)
-    try:
-        claim.mkdir()
-    except FileExistsError:
-        return
-    function, arguments, keywords = call
-    function(*arguments, **keywords)

@@ -1,0 +1,19 @@
+"""The order of test files in several processes, each of which takes the next file: the longest ones come first.
+
+Else one process would be left with a long file at the end while the others have nothing to do.
+"""
+
+import pytest
+
+# All that take more than 15 seconds. The first builds the pipeline, which the second does not need.
+LONGEST = (
+    *("test_branches", "test_cluster_grid", "test_pipeline", "test_engines", "test_benchmarks", "test_own_data"),
+    *("test_remotes", "test_grid", "test_dvc_display", "test_documentation", "test_out_of_core", "test_score"),
+    *("test_tracker_logs", "test_wide_tables", "test_fit", "test_fuzz", "test_contributing", "test_training_leakage"),
+    *("test_values", "test_workflows", "test_tooling", "test_model", "test_bad_columns", "test_left_out_columns"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
