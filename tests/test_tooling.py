@@ -89,7 +89,7 @@ def test_a_hook_rejects_a_bad_line_and_accepts_the_code_without_it(name: str, wo
     before = (working_tree / file).read_bytes()
     rejected = run_hook(name, file, working_tree)
     # pre-commit also stops the commit if a hook has changed a file.
-    assert rejected.returncode == 1 or (working_tree / file).read_bytes() != before
+    assert rejected.returncode or (working_tree / file).read_bytes() != before
     if name == "lock":
         assert "FAILED tests/test_dvc_lock.py::test_the_lock_" in rejected.stdout
 
