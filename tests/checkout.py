@@ -26,6 +26,7 @@ TINY = {
     "grid_search.grid": {"learning_rate": [0.0001]},
     "grid_search.folds": 0,
     "train_strong.network.layers": [4],
+    "train_strong.network.ensemble_size": 2,
     "train_strong.training.epochs": 1,
     "train_reference.trees.max_iter": 5,
 }

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,7 +23,7 @@ from stages.lib.tuning.grid import best_point, fingerprint, run_grid
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
 from stages.lib.tuning.shard import lock
-from stages.lib.tuning.workers import worker_pool
+from stages.lib.tuning.workers import Call, Pool, worker_pool
 
 pytestmark = pytest.mark.slow
 
@@ -55,16 +55,25 @@ def folds(base: ModelConfig, two_folds: list[Fold]) -> Folds:
     return {base.encoding: two_folds}
 
 
+def in_this_process(calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+    """A pool without workers, which would load TensorFlow again."""
+    results = []
+    for function, arguments, keywords in calls:
+        results.append(function(*arguments, **keywords))
+        if on_result:
+            on_result()
+    return results
+
+
 def search(
     grid: Grid,
     base: ModelConfig,
     folds: Folds,
     checkpoints: Path,
-    max_workers: int = 1,
     halving_factor: int | None = None,
+    pool: Pool = in_this_process,
 ) -> pd.DataFrame:
-    with worker_pool(max_workers) as pool:
-        return run_grid(pool, grid_points(grid), base, folds, 1, checkpoints, halving_factor)
+    return run_grid(pool, grid_points(grid), base, folds, 1, checkpoints, halving_factor)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,6 @@ def test_results_have_a_row_per_point_in_the_order_of_the_grid(results: pd.DataF
     assert results["val_auc"].between(0, 1).all() and (results[["epochs", "folds"]] == 2).all(axis=None)
 
 
-@pytest.mark.slow
 def test_results_are_means_over_the_folds_that_trained_a_point_and_a_single_fold_has_no_standard_error(
     results: pd.DataFrame, base: ModelConfig, two_folds: list[Fold], folds: Folds, tmp_path: Path
 ) -> None:
@@ -150,15 +158,14 @@ def test_other_rows_params_or_seeds_have_another_fingerprint(
     assert fingerprint(*searches[0]) == fingerprint(grid_points(GRID), base, dict(folds), 1, None)
 
 
-@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers_or_the_order_of_the_grid(
     results: pd.DataFrame, base: ModelConfig, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
-    by_one_worker, by_two_workers = (
-        search(GRID, base, folds, tmp_path / str(n), max_workers=n, halving_factor=2) for n in (1, 2)
-    )
-    pd.testing.assert_frame_equal(by_two_workers, by_one_worker, check_exact=True)
+    with worker_pool(2) as two_workers:
+        by_two_workers = search(GRID, base, folds, tmp_path / "2", halving_factor=2, pool=two_workers)
+    by_none = search(GRID, base, folds, tmp_path / "0", halving_factor=2)
+    pd.testing.assert_frame_equal(by_two_workers, by_none, check_exact=True)
     backward = {name: values[::-1] for name, values in reversed(GRID.items())}
     other_order = search(backward, base, folds, tmp_path / "b")[list(results)]
     other_order = other_order.sort_values(list(GRID)).reset_index(drop=True)
@@ -306,30 +313,22 @@ def wait_for(process: subprocess.Popen[str], *texts: str) -> None:
             assert process.poll() is None, stderr.read()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("halving_factor", "killed_after", "n_trained"),
-    [(0, ["point 5/8"], 2), (2, ["2 of 2 folds: the best 4 points", "point"], 8)],
-)
-def test_a_killed_search_resumes_and_has_the_same_results(
-    halving_factor: int, killed_after: list[str], n_trained: int, start: Start, tmp_path: Path
-) -> None:
-    uninterrupted, _ = start("uninterrupted.csv", halving_factor=halving_factor).communicate()
-    killed = start("resumed.csv", halving_factor=halving_factor)
-    wait_for(killed, *killed_after)
+def test_a_killed_search_resumes_and_has_the_same_results(start: Start, tmp_path: Path) -> None:
+    uninterrupted, _ = start("uninterrupted.csv", halving_factor=2).communicate()
+    killed = start("resumed.csv", halving_factor=2)
+    wait_for(killed, "2 of 2 folds: the best 4 points", "point")  # after all eight in the first fold
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    again = start("resumed.csv", halving_factor=halving_factor)
+    again = start("resumed.csv", halving_factor=2)
     output, _ = again.communicate()
     assert again.returncode == 0
     trained, resumed = (
         [line for line in lines.splitlines() if line.startswith("point")] for lines in (uninterrupted, output)
     )
-    assert 0 < len(resumed) <= len(trained) - n_trained and trained[-len(resumed) :] == resumed
+    assert 0 < len(resumed) <= len(trained) - 8 and trained[-len(resumed) :] == resumed
     assert (tmp_path / "resumed.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_search_fails_and_other_params_do_not_resume_it(
     sent: signal.Signals, start: Start, tmp_path: Path

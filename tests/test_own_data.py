@@ -17,6 +17,7 @@ TRAINING = {
     "grid_search.grid": {"learning_rate": [0.001]},
     "grid_search.folds": 0,
     "train_strong.network.layers": [4],
+    "train_strong.network.ensemble_size": 2,
     "train_strong.training.epochs": 1,
     "train_reference.trees.max_iter": 20,
     "validation.folds": 0,
