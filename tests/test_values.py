@@ -3,17 +3,23 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from statistics import mode
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import spark_writer
 from helpers import ROOT, PrepareTable, WriteParams, standard_encoding
 from session_frames import frame, repeated
 from value_forms import (
-    arrow_bytes,
+    Forms,
+    FormsTable,
     code_forms,
     day_forms,
     duration_forms,
@@ -22,6 +28,8 @@ from value_forms import (
     moment_forms,
     number_forms,
     time_forms,
+    write_arrow,
+    write_tables,
 )
 
 from stages import prepare
@@ -33,82 +41,103 @@ from stages.lib.modeling.encoder import Encoder, fit_encoder
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
 
-CATEGORY: dict[str, Any] = {"prepare.categories": ["x"]}
-DECLARED_DATE: dict[str, Any] = {"prepare.dates": ["x"]}
-# What is stored, and the params under which all forms of it mean the same
-KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "codes": (code_forms, CATEGORY),
-    "codes as numbers": (code_forms, {}),
-    "codes with gaps": (gap_forms, CATEGORY),
-    "numbers with gaps": (gap_forms, {}),
-    "flags": (flag_forms, {}),
-    "flags as categories": (flag_forms, CATEGORY),
-    "flags as numbers": (flag_forms, {"prepare.numeric": ["x"]}),
-    "numbers": (number_forms, {}),
-    "moments": (moment_forms, DECLARED_DATE),
-    "days": (day_forms, {}),
-    "days as categories": (day_forms, CATEGORY),
-    "durations": (duration_forms, {}),
-    "times of day": (time_forms, {}),
-    "times as categories": (time_forms, CATEGORY),
+# What is stored, and the param under which all forms of it mean the same
+KINDS: dict[str, tuple[Callable[[], Forms], str | None]] = {
+    "codes": (code_forms, "categories"),
+    "codes as numbers": (code_forms, None),
+    "codes with gaps": (gap_forms, "categories"),
+    "numbers with gaps": (gap_forms, None),
+    "flags": (flag_forms, None),
+    "flags as categories": (flag_forms, "categories"),
+    "flags as numbers": (flag_forms, "numeric"),
+    "numbers": (number_forms, None),
+    "moments": (moment_forms, "dates"),
+    "days": (day_forms, None),
+    "days as categories": (day_forms, "categories"),
+    "durations": (duration_forms, None),
+    "times of day": (time_forms, None),
+    "times as categories": (time_forms, "categories"),
 }
 
 
-def file_of(name: str, content: bytes) -> Path:
-    ending = ".parquet" if content.startswith(b"PAR1") else ".csv"
-    path = Path(name.replace(" ", "_").replace("[", "_").replace("]", "") + ending)
-    path.write_bytes(content)
-    return path
+@dataclass(frozen=True)
+class Trained:
+    """What is learned from a table; its columns and what the network gets of them, as texts, equal if all bits are."""
+
+    schema: Schema
+    encoder: Encoder
+    columns: dict[str, str]
+    inputs: dict[str, str]
 
 
-def scored_inputs(path: Path, schema: Schema, encoder: Encoder) -> bytes:
-    """What the network would get."""
+def train(path: Path) -> Trained:
+    prepare.main(path, Path("prepared.parquet"))
+    sessions = read_sessions(Path("prepared.parquet"))
+    table, features = sessions.to_arrow(), sessions.select("feature").to_arrow().to_pandas()
+    columns = {name: f"{table[name].type} {table[name].to_pylist()}" for name in table.column_names}
+    encoder = fit_encoder(features, standard_encoding())
+    return Trained(Schema.from_arrow(table.schema), encoder, columns, inputs_by_column(encoder, features))
+
+
+def inputs_by_column(encoder: Encoder, features: pd.DataFrame) -> dict[str, str]:
+    inputs, columns = encoder.transform(features), np.array(encoder.input_columns)
+    return {name: str(inputs[:, columns == name].tolist()) for name in encoder.input_columns}
+
+
+def scored_inputs(path: Path, schema: Schema, encoder: Encoder) -> dict[str, str]:
     with open_source(path, schema, Path("scores.csv"), left_out=LeftOut()) as (rows, engine):
         sessions, _ = sessions_to_score(rows, schema, engine, LeftOut())
-        return encoder.transform(sessions.to_pandas()).tobytes()
+        return inputs_by_column(encoder, sessions.to_pandas())
 
 
-def check_all_pairs(paths: list[Path], write_params: WriteParams, settings: dict[str, Any]) -> None:
-    """Train on each of the files, and score it from each of the others."""
-    na_values = ["", "NA", "NaN", "NULL", "-1"]
+@contextmanager
+def naming_forms(table: FormsTable) -> Iterator[None]:
+    """An error of the block says which forms the table's columns have."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{table.path}: {table.forms}")
+        raise
+
+
+def check_same(tables: list[FormsTable], write_params: WriteParams, declared: str | None) -> None:
+    """Train on each of the tables, and score it under the schema of another."""
     write_params(**{
         "prepare.source_type": "sessions", "prepare.target": "buys", "prepare.keys.session": "id",
-        "prepare.na_values": na_values, **settings,
+        "prepare.na_values": ["", "NA", "NaN", "NULL", "-1"],
+        **({f"prepare.{declared}": [*tables[0].forms]} if declared else {}),
     })  # fmt: skip
     trained = []
-    for path in paths:
-        prepare.main(path, Path("prepared.parquet"))
-        sessions = read_sessions(Path("prepared.parquet"))
-        schema = Schema.from_arrow(sessions.table.schema)
-        encoder = fit_encoder(sessions.features, standard_encoding())
-        features = sessions.select("key", "feature").to_arrow().to_pandas()
-        trained.append((path, schema, encoder, features))
-    first_path, _, first_encoder, first_features = trained[0]
-    expected = first_encoder.transform(first_features).tobytes()
-    for path, schema, encoder, features in trained:
-        assert encoder == first_encoder, f"{path} against {first_path}"
-        pd.testing.assert_frame_equal(features, first_features, check_exact=True, obj=str(path))
-        assert schema.features == trained[0][1].features
-    # All encoders being equal, each pair of types is tried with one of them.
-    for path in paths:
-        assert scored_inputs(path, trained[0][1], first_encoder) == expected, f"{path} against {first_path}"
+    for table in tables:
+        with naming_forms(table):
+            trained.append(train(table.path))
+    first = trained[0]
+    usual = mode(first.columns.get(column, "left out") for column in tables[0].forms)
+    columns = first.columns | dict.fromkeys(tables[0].forms, usual)
+    for table, model in zip(tables, trained, strict=True):
+        assert not (differing := table.differing(model.columns, columns)), differing
+        assert (model.schema, model.encoder) == (first.schema, first.encoder), table.path
+    for table, other in zip(tables, [*trained[1:], first], strict=True):
+        with naming_forms(table):
+            inputs = scored_inputs(table.path, other.schema, other.encoder)
+        assert not (differing := table.differing(inputs, first.inputs)), differing
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("forms", "settings"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize(("forms", "declared"), KINDS.values(), ids=KINDS)
 def test_what_is_trained_on_one_type_is_scored_from_any_other(
-    write_params: WriteParams, forms: Any, settings: dict[str, Any]
+    write_params: WriteParams, forms: Callable[[], Forms], declared: str | None
 ) -> None:
-    check_all_pairs([file_of(name, content) for name, content in forms().items()], write_params, settings)
+    check_same(write_tables(forms()), write_params, declared)
 
 
-SPARK_KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "codes": (code_forms, CATEGORY),
-    "gaps": (gap_forms, CATEGORY),
-    "flags": (flag_forms, CATEGORY),
-    "numbers": (number_forms, {}),
-    "moments": (moment_forms, DECLARED_DATE),
-    "days": (day_forms, {}),
+SPARK_KINDS: dict[str, tuple[Callable[[], Forms], str | None]] = {
+    "codes": (code_forms, "categories"),
+    "gaps": (gap_forms, "categories"),
+    "flags": (flag_forms, "categories"),
+    "numbers": (number_forms, None),
+    "moments": (moment_forms, "dates"),
+    "days": (day_forms, None),
 }
 
 
@@ -117,18 +146,19 @@ SPARK_KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
 def test_what_spark_writes_means_the_same(write_params: WriteParams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     # In a process of its own, which takes its JVM with it
-    writer = Path(__file__).with_name("spark_writer.py")
-    subprocess.run([sys.executable, writer, "spark"], check=True, capture_output=True)
-    for kind, (forms, settings) in SPARK_KINDS.items():
-        by_arrow = next(iter(forms().items()))
-        paths = sorted(Path("spark", kind).iterdir())
-        assert len(paths) >= 4
-        check_all_pairs([file_of(*by_arrow), *paths], write_params, settings)
+    subprocess.run([sys.executable, spark_writer.__file__, "spark"], check=True, capture_output=True)
+    for kind, (forms, declared) in SPARK_KINDS.items():
+        columns = {f"x{number}": f"Spark's {type_}" for number, type_ in enumerate(spark_writer.TYPES[kind][0])}
+        by_spark = [FormsTable(Path("spark", f"{kind}.{ending}"), columns) for ending in ("parquet", "csv")]
+        form, column = next(iter(forms().items()))
+        by_arrow = FormsTable(Path("arrow.parquet"), dict.fromkeys(columns, form))
+        write_arrow(dict.fromkeys(columns, column), by_arrow.path)
+        check_same([by_arrow, *by_spark], write_params, declared)
 
 
 def test_codes_that_look_like_numbers_stay_texts(prepare: PrepareTable) -> None:
     codes = repeated("1_10", "11_0", "007", "7", "1e3", "1.10", "1.1")
-    assert prepare(frame(x=codes), **CATEGORY).code == 0
+    assert prepare(frame(x=codes), "codes.csv", **{"prepare.categories": ["x"]}).code == 0
     assert read_sessions(Path("prepared.parquet")).table["x"].to_pylist() == codes
 
 
@@ -138,8 +168,8 @@ def test_a_number_with_underscores_is_none(prepare: PrepareTable) -> None:
 
 
 def test_decimals_that_duckdb_misreads_are_refused(prepare: PrepareTable) -> None:
-    wide = arrow_bytes([Decimal(3), Decimal(4)], pa.decimal256(50, 2))
-    error = prepare(wide, "a.parquet").error
+    wide = pd.Series(repeated(Decimal(3), Decimal(4)), dtype=pd.ArrowDtype(pa.decimal256(50, 2)))
+    error = prepare(frame(x=wide), "a.parquet").error
     assert error.startswith(
         "prepare: a.parquet: column 'x': decimals of more than 38 digits are not supported; write it"
     )
