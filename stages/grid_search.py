@@ -15,7 +15,9 @@ from stages.lib.tuning.workers import worker_pool
 CHECKPOINTS = Path(".grid_search")
 
 
-def main(train: Path, test: Path, model: Path, predictions: Path, importance: Path, results: Path) -> None:
+def main(
+    train: Path, test: Path, model: Path, predictions: Path, out_of_fold: Path, importance: Path, results: Path
+) -> None:
     params = Params.load()
     settings, base = params.grid_search, params.grid_base
     points = sample_points(settings.grid, settings.n_points, params.seed)
@@ -28,7 +30,8 @@ def main(train: Path, test: Path, model: Path, predictions: Path, importance: Pa
         # Imported here, so that the workers load TensorFlow while this process makes the folds.
         from stages.lib.modeling.network_stage import train_network
 
-        train_network(base.with_point(point), params, train, test, model, predictions, importance, pool=pool)
+        paths = (train, test, model, predictions, out_of_fold, importance)
+        train_network(base.with_point(point), params, *paths, pool=pool)
     write_csv(results, table)
     shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # a lost worker may hold a file open there
 

@@ -24,7 +24,7 @@ from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
 
 if TYPE_CHECKING:
-    from stages.lib.modeling.model import Model
+    from stages.lib.modeling.blend import SavedModel
 
 BATCH_ROWS = 2**16
 OPTIONS = re.compile(r"prepare\.csv\.(encoding|delimiter|truncated_last_line)")
@@ -49,9 +49,9 @@ def main(
     with _hints_as_options(), open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
         sessions, keys = sessions_to_score(rows, schema, engine, left_out)
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
-        from stages.lib.modeling.model import Model
+        from stages.lib.modeling.blend import load_model
 
-        unknown = score(sessions, keys, Model.load(model), decision, output, allow_unknown=unknown_categories == "warn")
+        unknown = score(sessions, keys, load_model(model), decision, output, allow_unknown=unknown_categories == "warn")
     for line in [*left_out.findings, *unknown.warnings()]:
         print(f"score: {_as_options(str(line))}", file=sys.stderr)
 
@@ -72,7 +72,7 @@ def _as_options(text: str) -> str:
 def score(
     sessions: Table,
     keys: list[str],
-    model: "Model",
+    model: "SavedModel",
     decision: Decision,
     output: Path,
     *,

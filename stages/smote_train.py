@@ -8,7 +8,7 @@ from stages.lib.common.params import Params
 from stages.lib.common.processes import process_pool
 
 
-def main(train: Path, test: Path, model: Path, predictions: Path) -> None:
+def main(train: Path, test: Path, model: Path, predictions: Path, out_of_fold: Path) -> None:
     params = Params.load()
     with process_pool("stages.lib.modeling.model", "stages.lib.oversampling") as pool:
         # Imported here, so that the workers load TensorFlow while this process loads what it needs itself.
@@ -16,7 +16,8 @@ def main(train: Path, test: Path, model: Path, predictions: Path) -> None:
         from stages.lib.oversampling import oversample
 
         resample = partial(oversample, settings=params.smote_train)
-        train_network(params.train_base, params, train, test, model, predictions, resample=resample, pool=pool)
+        paths = (train, test, model, predictions, out_of_fold)
+        train_network(params.train_base, params, *paths, resample=resample, pool=pool)
 
 
 if __name__ == "__main__":

@@ -280,7 +280,7 @@ def test_without_validation_folds_there_are_no_importances(folder: Path, write_r
 def test_a_model_that_is_new_in_the_registry_is_shown_everywhere(
     folder: Path, write_report: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    new = RegisteredModel("new", "<u>", "the new model", is_network=False)
+    new = RegisteredModel("new", "<u>", "the new model", kind="baseline")
     monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, new))
     write_metrics(folder, [*MODELS, "new"])
     page, summary = write_report()

@@ -1,4 +1,4 @@
-"""The models that a network has to beat: scikit-learn's logistic regression and boosted trees.
+"""A model that a network has to beat, scikit-learn's logistic regression; the other one is in `boosted_trees`.
 
 Unlike the networks, they need all rows in memory: 8 bytes per value, and what scikit-learn copies.
 """
@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from stages.lib.common.params import Logistic, Trees
+from stages.lib.common.params import Logistic
 from stages.lib.common.progress import advance
 from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.encoder import Encoder
-
-MAX_CATEGORIES = 255  # scikit-learn's limit; columns with more are split by their ordinals, as numbers are
 
 
 @dataclass(frozen=True)
@@ -38,20 +35,6 @@ def fit_logistic(
 ) -> Baseline:
     """Logistic regression on a network's inputs; it draws no random numbers, so `extra_seed` changes nothing."""
     return _fit(LogisticRegression(C=settings.C, solver="newton-cholesky"), sessions, encoder.transform)
-
-
-def fit_trees(
-    sessions: Sessions, encoder: Encoder, *, settings: Trees, seed: int, extra_seed: int = 0, verbose: bool = False
-) -> Baseline:
-    """Histogram gradient boosting on ordinals: a categorical column is one column, not one-hot."""
-    is_categorical = encoder.is_categorical
-    if encoder.categorical:
-        few = [len(column.categories) <= MAX_CATEGORIES for column in encoder.categorical]
-        is_categorical[-len(few) :] = few
-    classifier = HistGradientBoostingClassifier(
-        **settings.model_dump(), categorical_features=is_categorical, random_state=seed + extra_seed
-    )
-    return _fit(classifier, sessions, encoder.ordinals)
 
 
 def _fit(classifier: Any, sessions: Sessions, encode: Callable[[pd.DataFrame], np.ndarray]) -> Baseline:

@@ -182,7 +182,28 @@ class ModelConfig(Section):
                 known = ", ".join(key for section in sections.values() for key in section)
                 raise ValueError(f"{name}: unknown key; known are {known}")
             section[name] = value
-        return ModelConfig.model_validate(self.model_dump() | sections)
+        return ModelConfig.model_validate(self.model_dump(include={*ModelConfig.model_fields}) | sections)
+
+
+class StrongConfig(ModelConfig):
+    """A configuration with changes of it to choose from."""
+
+    candidates: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _candidates_fit(self) -> Self:
+        for number, point in enumerate(self.candidates, start=1):
+            if "ensemble_size" in point:
+                raise ValueError(f"candidates: ensemble_size in number {number}: all candidates have the same one")
+            if point in self.candidates[: number - 1]:
+                raise ValueError(f"candidates: number {number} is listed twice")
+            try:
+                self.with_point(point)
+            except ValidationError as error:
+                raise ValueError(f"candidates: number {number}: {describe(error.errors()[0])}") from None
+            except ValueError as error:
+                raise ValueError(f"candidates: number {number}: {error}") from None
+        return self
 
 
 class GridSearch(Section):
@@ -215,6 +236,8 @@ class Trees(Section):
     learning_rate: Positive
     max_iter: Count
     max_leaf_nodes: Annotated[int, Field(ge=2)]
+    l2_regularization: NotNegative
+    max_features: Annotated[float, Field(gt=0, le=1)]
 
 
 class TrainReference(Section):
@@ -234,7 +257,7 @@ class Params(Section):
     train_base: ModelConfig
     grid_search: GridSearch
     smote_train: SmoteTrain
-    train_strong: ModelConfig
+    train_strong: StrongConfig
     train_reference: TrainReference
 
     @classmethod

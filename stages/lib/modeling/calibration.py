@@ -53,7 +53,7 @@ class Calibration(Section):
         if method == "none":
             return cls()
         if method == "sigmoid":
-            slope, intercept = _fit_line(targets, _log_odds(probabilities))
+            slope, intercept = _fit_line(targets, log_odds(probabilities))
             return cls(method=method, slope=slope, intercept=intercept)
         if method == "isotonic":
             knots, values = _fit_isotonic(targets, probabilities)
@@ -65,11 +65,11 @@ class Calibration(Section):
         if self.method == "none":
             return probabilities
         if self.method == "sigmoid":
-            return expit(self.slope * _log_odds(probabilities) + self.intercept).astype(np.float32)
+            return expit(self.slope * log_odds(probabilities) + self.intercept).astype(np.float32)
         return np.interp(probabilities.astype(np.float64), self.knots, self.values).astype(np.float32)
 
 
-def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
     return logit(np.clip(probabilities.astype(np.float64), MIN_PROBABILITY, MAX_PROBABILITY))
 
 

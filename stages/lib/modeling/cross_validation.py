@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from stages.lib.common.params import Encoding
 from stages.lib.dataset.parquet import Frame
-from stages.lib.dataset.sessions import Sessions
+from stages.lib.dataset.sessions import Sessions, write_sessions
+from stages.lib.modeling.calibration import log_odds
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 from stages.lib.modeling.roc_auc import roc_auc
+
+Fold = tuple[np.ndarray, np.ndarray]  # the positions of its training rows, and of its validation rows
 
 
 class Predictor(Protocol):
@@ -38,45 +43,64 @@ Inspect = Callable[[Predictor, Sessions], pd.Series]
 
 @dataclass(frozen=True)
 class ValidatedFold:
-    """Targets and probabilities of a fold's validation rows, both of shape (rows,), and the result of `inspect`."""
+    """Targets and probabilities of a fold's validation rows, both of shape (rows,)."""
 
     targets: np.ndarray
     probabilities: np.ndarray
-    inspection: pd.Series | None
+
+    @property
+    def log_loss(self) -> float:
+        z = log_odds(self.probabilities)
+        return float(np.mean(np.logaddexp(0, z) - self.targets * z))
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Targets and probabilities of all validation rows, fold after fold, both of shape (rows,).
+    """Predictions for the rows that were validated, in the order of the training set.
 
-    `inspections` has a column per fold: the result of `inspect`.
+    Attributes:
+        positions: of the rows in the training set, (rows,).
+        folds: the number of the fold that each row was validated in, from 0, (rows,).
+        targets: (rows,), 0 or 1.
+        probabilities: (rows,), not calibrated.
     """
 
+    positions: np.ndarray
+    folds: np.ndarray
     targets: np.ndarray
     probabilities: np.ndarray
-    inspections: pd.DataFrame
 
     @classmethod
-    def of(cls, folds: Sequence[ValidatedFold]) -> Self:
-        """The folds in order, each with its AUC printed; none give no rows."""
-        inspected = all(fold.inspection is not None for fold in folds)
-        for number, fold in enumerate(folds, start=1):
+    def of(cls, folds: Sequence[Fold], validated: Sequence[ValidatedFold]) -> Self:
+        """Of all folds, each with its AUC printed; none give no rows."""
+        for number, fold in enumerate(validated, start=1):
             print(f"fold {number}/{len(folds)}  AUC {roc_auc(fold.targets, fold.probabilities):.4f}", flush=True)
+        positions = np.concatenate([np.empty(0, int), *[val_idx for _, val_idx in folds]])
+        order = np.argsort(positions)
         return cls(
-            np.concatenate([np.empty(0, int), *[fold.targets for fold in folds]]),
-            np.concatenate([np.empty(0, np.float32), *[fold.probabilities for fold in folds]]),
-            pd.DataFrame({number: fold.inspection for number, fold in enumerate(folds, start=1)} if inspected else {}),
+            positions[order],
+            np.repeat(np.arange(len(folds)), [len(val_idx) for _, val_idx in folds])[order],
+            np.concatenate([np.empty(0, int), *[fold.targets for fold in validated]])[order],
+            np.concatenate([np.empty(0, np.float32), *[fold.probabilities for fold in validated]])[order],
         )
+
+    def write(self, path: Path, train: Sessions) -> None:
+        """Write the keys of these rows of the training set, and fold, target and probability."""
+        table = train.select("key").take(self.positions).to_arrow()
+        for name in ("fold", "target", "probability"):
+            values = pa.array({"fold": self.folds, "target": self.targets, "probability": self.probabilities}[name])
+            table = table.append_column(pa.field(f"_{name}", values.type, metadata={"role": name}), values)
+        write_sessions(path, Sessions(table))
+
+    @classmethod
+    def of_sessions(cls, rows: Sessions) -> Self:
+        """What `write` has written; the positions are those in the file."""
+        columns = [rows.column(name).to_numpy() for name in ("fold", "target", "probability")]
+        return cls(np.arange(len(rows)), *columns)
 
 
 def fit_fold(
-    fit: Fit,
-    sessions: Sessions,
-    fold: tuple[np.ndarray, np.ndarray],
-    encoding: Encoding | Encoder,
-    *,
-    inspect: Inspect | None = None,
-    extra_seed: int = 0,
+    fit: Fit, sessions: Sessions, fold: Fold, encoding: Encoding | Encoder, *, extra_seed: int = 0
 ) -> tuple[Predictor, ValidatedFold]:
     """Fit a model on the training rows of a fold, and predict its validation rows.
 
@@ -85,7 +109,6 @@ def fit_fold(
         sessions: the training set.
         fold: train_idx and val_idx.
         encoding: settings of the encoder, which is fitted on the fold's training rows; or the encoder.
-        inspect: called with the model and the validation rows.
         extra_seed: see `Fit`.
 
     Raises:
@@ -94,5 +117,4 @@ def fit_fold(
     train, val = map(sessions.take, fold)
     encoder = encoding if isinstance(encoding, Encoder) else fit_encoder(train.features, encoding)
     model = fit(train, encoder, extra_seed=extra_seed)
-    inspection = inspect(model, val) if inspect else None
-    return model, ValidatedFold(val.column("target").to_numpy(), model.predict(val.features), inspection)
+    return model, ValidatedFold(val.column("target").to_numpy(), model.predict(val.features))

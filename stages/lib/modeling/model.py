@@ -1,8 +1,9 @@
 """A network with the encoder of its inputs: trained, saved in a folder, loaded, and used to predict."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,17 @@ Resample = Callable[[Frame, np.ndarray, Encoder, int], tuple[Matrix, np.ndarray]
 
 @dataclass(frozen=True)
 class Model:
-    """A network, the encoder of its inputs, and its history: for each metric the values by epoch."""
+    """A network with the encoder of its inputs.
+
+    Attributes:
+        history: for each metric the values by epoch.
+        point: how its configuration differs from that in params.
+    """
 
     network: keras.Model
     encoder: Encoder
     history: dict[str, list[float]]
+    point: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, features: Frame) -> np.ndarray:
         """Probabilities of a purchase, not calibrated, float32 of shape (rows,)."""
@@ -63,7 +70,8 @@ class Model:
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
-            write_json(temporary / "training.json", {"inputs": len(self.encoder.input_names)})
+            training = {"inputs": len(self.encoder.input_names), "point": self.point}
+            write_json(temporary / "training.json", training)
             epochs = range(1, len(self.history["loss"]) + 1)
             write_csv(temporary / "history.csv", pd.DataFrame({"epoch": epochs, **self.history}))
 
@@ -146,7 +154,8 @@ def mean_of_models(models: list[Model]) -> Model:
         return models[0]
     history = pd.concat(pd.DataFrame(model.history) for model in models).groupby(level=0).mean()
     network = mean_of_networks([model.network for model in models])
-    return Model(network, models[0].encoder, {str(name): values.tolist() for name, values in history.items()})
+    mean_history = {str(name): values.tolist() for name, values in history.items()}
+    return Model(network, models[0].encoder, mean_history, models[0].point)
 
 
 def _as_is(features: Frame, targets: np.ndarray, encoder: Encoder, extra_seed: int) -> tuple[Matrix, np.ndarray]:

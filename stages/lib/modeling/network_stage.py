@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.cross_validation import Predictor
 from stages.lib.modeling.encoder import Encoder
 from stages.lib.modeling.permutation_importance import importance_table, permutation_importance, sample_rows
+from stages.lib.modeling.trainer import Candidate
 from stages.lib.modeling.training_stage import train_and_predict
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from stages.lib.modeling.decision import Decision
     from stages.lib.modeling.model import Model, Resample
 
+Point = dict[str, Any]
+
 
 def train_network(
     config: ModelConfig,
@@ -32,11 +37,13 @@ def train_network(
     test: Path,
     model: Path,
     predictions: Path,
+    out_of_fold: Path,
     importance: Path | None = None,
     resample: Resample | None = None,
     pool: Pool = in_this_process,
+    points: Sequence[Point] = ({},),
 ) -> None:
-    """Train a network, save it and write its predictions for the test set.
+    """Train a network, save it and write its predictions.
 
     Args:
         config: encoding, network and training.
@@ -45,29 +52,36 @@ def train_network(
         test: the test set, without its targets.
         model: the folder to save the model in.
         predictions: where to write keys, probabilities and decisions.
+        out_of_fold: where to write the out-of-fold predictions.
         importance: where to write the permutation importance of each column, by cross-validation.
         resample: replaces the rows to train on, in each fold too.
         pool: makes the calls that train.
+        points: changes of `config`, of which cross-validation chooses one.
 
     Raises:
         InputError: a file cannot be read, Keras lacks something that the configuration names, or training diverges.
     """
-    oof = train_and_predict(
-        partial(_fit, config=config, strategy=params.split.strategy, seed=params.seed, resample=resample),
-        config.encoding,
+    fit = partial(_fit, strategy=params.split.strategy, seed=params.seed, resample=resample)
+    candidates = [
+        Candidate(partial(fit, config=changed, point=point), changed.encoding, changed.training.epochs)
+        for point in points
+        for changed in [config.with_point(point)]
+    ]
+    inspections = train_and_predict(
+        candidates,
         params,
         train,
         test,
         predictions,
+        out_of_fold,
         ensemble_size=config.network.ensemble_size,
         mean=_mean,
         inspect=partial(_importance, seed=params.seed) if importance else None,
         save=partial(_save, folder=model.absolute()),
-        epochs=config.training.epochs,
         pool=pool,
     )
     if importance:
-        write_csv(importance, importance_table(oof.inspections))
+        write_csv(importance, importance_table(inspections))
 
 
 # TensorFlow is imported where a worker needs it: it is loaded there already.
@@ -78,6 +92,7 @@ def _fit(
     encoder: Encoder,
     *,
     config: ModelConfig,
+    point: Point,
     strategy: str,
     seed: int,
     resample: Resample | None,
@@ -86,9 +101,10 @@ def _fit(
 ) -> Model:
     from stages.lib.modeling.model import train_model
 
-    return train_model(
+    model = train_model(
         sessions, encoder, config, strategy, seed, resample=resample, extra_seed=extra_seed, verbose=verbose
     )
+    return replace(model, point=point)
 
 
 def _mean(models: list[Model]) -> Model:

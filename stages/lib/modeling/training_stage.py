@@ -1,23 +1,22 @@
 """What all training stages have in common: cross-validate, choose a threshold, train the final model, predict."""
 
 import pickle
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from joblib import delayed
 
-from stages.lib.common.params import Encoding, Params
+from stages.lib.common.params import Params
 from stages.lib.common.processes import Pool, in_this_process
-from stages.lib.common.progress import show_progress
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import read_sessions
 from stages.lib.dataset.splits import cv_folds
-from stages.lib.modeling.cross_validation import Fit, Inspect, OutOfFold, Predictor, ValidatedFold, fit_fold
+from stages.lib.modeling.cross_validation import Fold, Inspect, OutOfFold, Predictor
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.modeling.selection import choose, choose_without
+from stages.lib.modeling.trainer import Candidate, Trainer
 
 Save = Callable[[Any, Decision, Schema], None]
 
@@ -29,102 +28,93 @@ def only_model(models: list[Any]) -> Predictor:
 
 
 def train_and_predict(
-    fit: Fit,
-    encoding: Encoding,
+    candidates: Sequence[Candidate],
     params: Params,
     train: Path,
     test: Path,
     predictions: Path,
+    out_of_fold: Path,
     *,
     ensemble_size: int = 1,
     mean: Callable[[list[Any]], Predictor] = only_model,
     inspect: Inspect | None = None,
     save: Save | None = None,
-    epochs: int = 1,
     pool: Pool = in_this_process,
-) -> OutOfFold:
-    """Train a model as params say, and write its predictions for the test set.
+) -> pd.DataFrame:
+    """Train a model as params say, and write its predictions for the test set and, out of fold, for the training set.
 
-    A single model is trained on the whole training set, and for the out-of-fold predictions once per fold. The members
-    of an ensemble leave out a part of the rows each, and share an encoder, which is fitted on the training set without
-    its targets. If there are as many folds, a member's part is its fold: it makes the out-of-fold predictions too.
+    Of several candidates, cross-validation chooses one. A single model is trained on the whole training set, and for
+    the out-of-fold predictions once per fold. The members of an ensemble leave out a part of the rows each. If there
+    are as many folds, a member's part is its fold: it makes the out-of-fold predictions too.
 
     Args:
-        fit: how to fit the model, or a member.
-        encoding: settings of its encoder, which is fitted on the training set, and anew in each fold.
+        candidates: without folds, the first is taken.
         params: of which validation, split.strategy and seed are used.
         train: the training set.
         test: the test set, without its targets.
         predictions: where to write keys, probabilities and decisions.
+        out_of_fold: where to write the predictions of `OutOfFold`; without folds, no rows.
         ensemble_size: how many models predict together.
         mean: makes one model of them, perhaps in place.
         inspect: called with each fold's model and its validation rows.
         save: called with the final model, its decision and the schema of its rows.
-        epochs: of which each fit tells `advance`.
         pool: makes calls of the functions above, which have to be picklable unless it is this process.
 
+    Returns:
+        A column per fold: the result of `inspect`.
+
     Raises:
-        InputError: a file cannot be read, or `fit` fails.
+        InputError: a file cannot be read, or fitting fails.
     """
     sessions, validation = read_sessions(train), params.validation
-    strategy, seed, n_seeds = params.split.strategy, params.seed, validation.extra_seeds + 1
-    folds = cv_folds(sessions, strategy, validation.folds, seed) if validation.folds else []
-    fit_part = partial(_fit_part, fit, train.absolute())
-    encoder: Encoding | Encoder
-    if ensemble_size == 1:
-        encoder, are_members = encoding, False
-        final_calls = [
-            delayed(_fit_all)(fit, train.absolute(), encoding, extra_seed=number, verbose=number == 0)
-            for number in range(n_seeds)
-        ]
-    else:
-        encoder = fit_encoder(sessions.features, encoding)
+    strategy, seed, seeds = params.split.strategy, params.seed, range(validation.extra_seeds + 1)
+    folds: Sequence[Fold] = cv_folds(sessions, strategy, validation.folds, seed) if validation.folds else []
+    parts: Sequence[Fold | None] = [None]
+    are_members = False
+    if ensemble_size > 1:
         # The first temporal fold trains on the oldest rows only: it would be a poor member.
         are_members = len(folds) == ensemble_size and strategy != "temporal"
         by_strategy = "stratified" if strategy == "temporal" else strategy
         parts = folds if are_members else cv_folds(sessions, by_strategy, ensemble_size, seed)
-        final_calls = [
-            delayed(fit_part)(part, encoder, extra_seed=number * ensemble_size + member)
-            for number in range(int(are_members), n_seeds)
-            for member, part in enumerate(parts)
-        ]
-    fold_calls = [
-        delayed(fit_part)(fold, encoder, extra_seed=number % ensemble_size, inspect=inspect)
-        for number, fold in enumerate(folds)
-    ]
-    calls = fold_calls + final_calls
-    print(f"training {len(calls)} models on {len(sessions)} rows or less", flush=True)
-    with show_progress("training", epochs * len(calls), "epochs" if epochs > 1 else "models"):
-        results = pool(calls)
-    oof = OutOfFold.of([validated for _, validated in results[: len(folds)]])
+        seeds = seeds[int(are_members) :]
+    trainer = Trainer(candidates, sessions, train.absolute(), pool, ensemble_size)
+    losses, fitted, final = trainer.cross_validate(folds, parts, seeds)
+    best = choose(losses)
+    judges = [choose_without(losses, fold) for fold in range(len(folds))]
+    if len(candidates) > 1:
+        print(_describe_choice(losses, best, judges), flush=True)
+        final = trainer.train_final(best, parts, seeds)
+    members = [fitted[best, fold] for fold in range(len(folds))] if are_members else []
+    in_folds = [fitted[judge, fold] for fold, judge in enumerate(judges)]
+    oof = OutOfFold.of(folds, [validated for _, validated in in_folds if validated])
+    oof.write(out_of_fold, sessions)
     decision = Decision.fit(validation.calibration, oof.targets, oof.probabilities)
-    models = [model for model, _ in (results if are_members else results[len(folds) :])]
+    models = [model for model, _ in [*members, *final]]
     by_seed = [models[start : start + ensemble_size] for start in range(0, len(models), ensemble_size)]
     schema = Schema.from_arrow(sessions.table.schema)
-    pool([delayed(_finish)(by_seed, mean, decision, schema, test.absolute(), predictions.absolute(), save)])
-    return oof
+    last = [delayed(_finish)(by_seed, mean, decision, schema, test.absolute(), predictions.absolute(), save)]
+    if inspect:
+        last += [
+            delayed(_inspect)(inspect, train.absolute(), fold, model)
+            for fold, (model, _) in zip(folds, in_folds, strict=True)
+        ]
+    _, *inspected = pool(last)
+    return pd.DataFrame(dict(enumerate(inspected, start=1)))
 
 
-# These run in workers, which read the rows themselves. Models are passed on as bytes, since loading one would load
-# TensorFlow. All get what is picklable, even in one process, so that the result is the same.
+def _describe_choice(losses: Any, best: int, judges: Sequence[int]) -> str:
+    means = ", ".join(f"{mean:.4f}" for mean in pd.DataFrame(losses).mean(axis=1))
+    text = f"mean log loss of the candidates: {means}; number {best + 1} is chosen"
+    others = sorted({judge + 1 for judge in judges} - {best + 1})
+    return text + (f", and in some folds number {', '.join(map(str, others))}" if others else "")
 
 
-def _fit_part(
-    fit: Fit,
-    train: Path,
-    part: tuple[np.ndarray, np.ndarray],
-    encoding: Encoding | Encoder,
-    extra_seed: int,
-    inspect: Inspect | None = None,
-) -> tuple[bytes, ValidatedFold]:
-    model, validated = fit_fold(fit, read_sessions(train), part, encoding, inspect=inspect, extra_seed=extra_seed)
-    return pickle.dumps(model), validated
+# These run in workers: see the trainer.
 
 
-def _fit_all(fit: Fit, train: Path, encoding: Encoding, extra_seed: int, verbose: bool) -> tuple[bytes, None]:
-    sessions = read_sessions(train)
-    encoder = fit_encoder(sessions.features, encoding)
-    return pickle.dumps(fit(sessions, encoder, extra_seed=extra_seed, verbose=verbose)), None
+def _inspect(inspect: Inspect, train: Path, fold: Fold, model: bytes) -> pd.Series:
+    _, val_idx = fold
+    return inspect(pickle.loads(model), read_sessions(train).take(val_idx))
 
 
 def _finish(

@@ -61,7 +61,7 @@ def baselines_in_words(evaluation: dict[str, Any], models: Sequence[RegisteredMo
         Paragraphs; none if no baseline is compared to the study's network.
     """
     to_study = {one["model"]: one for one in evaluation["comparisons"] if one["reference"] == STUDY}
-    compared = [model for model in models if not model.is_network and model.name in to_study]
+    compared = [model for model in models if model.kind == "baseline" and model.name in to_study]
     better = [model for model in compared if verdict(to_study[model.name]) == "better"]
     if compared and not better:
         baselines = " or ".join(model.phrase for model in compared)
