@@ -2,8 +2,10 @@
 
     python -m benchmarks.quality [--data ../shared/data] [--json quality.json] [--picture docs/quality.svg]
     python -m benchmarks.quality shop.csv --target Revenue --drop PageValues --categories Region,Browser
+    python -m benchmarks.quality --protocol tabarena
 
-Tables are prepared by the prepare stage. Each split is another stratified one, whose test set is a fifth of the rows;
+Tables are prepared by the prepare stage. Each split is another stratified one, whose test set is a fifth of the rows; with
+--protocol tabarena, tables and splits are those of BeyondArena (https://tabarena.ai), three times three folds. The
 encoders and models are fitted on the training set. Differences are paired, to the boosted trees with the highest mean
 AUC on the table. Standard errors are over the splits, which share rows: they measure how much another split would
 change, not other visitors. Seconds are those of encoding, fitting and predicting; they include compiling (each fit
@@ -15,8 +17,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,14 @@ from typing import Any
 # another program runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import RepeatedStratifiedKFold
 
 from benchmarks.compared_models import CANDIDATES, FitModel, installed_models
 from benchmarks.quality_picture import draw
-from benchmarks.quality_tables import DEFAULT, REAL_TABLES, TITLES, load_tables, prepare_table
+from benchmarks.quality_tables import DEFAULT, REAL_TABLES, TABARENA, TITLES, load_tables, prepare_table
 from benchmarks.tools import ROOT
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import write_json
@@ -37,6 +42,7 @@ from stages.lib.dataset.sessions import Sessions
 from stages.lib.dataset.splits import train_test_split
 
 TEST_SIZE = 0.2
+Split = tuple[np.ndarray, np.ndarray]
 PACKAGES = ("scikit-learn", "tensorflow", "keras")  # whose versions are reported
 
 
@@ -50,7 +56,8 @@ def main() -> None:
     results: dict[str, Any] = {}
     try:
         for name, sessions in chosen_tables(options):
-            results[name] = summarize(name, sessions, measure(name, sessions, models, options.splits))
+            splits = SPLITS[options.protocol](sessions, options.splits)
+            results[name] = summarize(name, sessions, measure(name, sessions, models, splits))
             print_table(results[name])
             if options.json:  # after each table, so that an interrupted run leaves what it has
                 write_json(options.json, {"splits": options.splits, "versions": versions, "tables": results})
@@ -65,6 +72,9 @@ def main() -> None:
 
 def chosen_tables(options: argparse.Namespace) -> Iterator[tuple[str, Sessions]]:
     """Name and sessions of the table on the command line, or of the known ones."""
+    if options.protocol == "tabarena":
+        yield from load_tables([*TABARENA], options.data, TABARENA)
+        return
     if not options.table:
         yield from load_tables(options.tables, options.data)
         return
@@ -73,21 +83,34 @@ def chosen_tables(options: argparse.Namespace) -> Iterator[tuple[str, Sessions]]
     yield options.table.name.split(".")[0], prepare_table(options.table, changes)
 
 
-def measure(name: str, sessions: Sessions, models: dict[str, FitModel], splits: int) -> pd.DataFrame:
+def own_splits(sessions: Sessions, splits: int) -> Iterator[Split]:
+    """Stratified ones, whose test set is a fifth of the rows."""
+    for split in range(splits):
+        yield train_test_split(sessions, "stratified", TEST_SIZE, seed=split)
+
+
+def tabarena_splits(sessions: Sessions, splits: int) -> Iterator[Split]:
+    """The first of the nine of BeyondArena."""
+    shuffled = sessions.column("target").sample(frac=1, random_state=42)
+    folds = RepeatedStratifiedKFold(n_splits=3, n_repeats=3, random_state=4267).split(shuffled, shuffled)
+    for train_idx, test_idx in islice(folds, splits):
+        yield np.sort(shuffled.index[train_idx]), np.sort(shuffled.index[test_idx])
+
+
+def measure(name: str, sessions: Sessions, models: dict[str, FitModel], splits: Iterable[Split]) -> pd.DataFrame:
     """Fit and evaluate each model on each split; prints a line of progress each.
 
     Args:
         name: of the table.
         sessions: its rows.
         models: how to fit each model.
-        splits: how many.
+        splits: positions of training and of test rows, ascending.
 
     Returns:
         A row per split and model with its AUC and seconds.
     """
     rows = []
-    for split in range(splits):
-        train_idx, test_idx = train_test_split(sessions, "stratified", TEST_SIZE, seed=split)
+    for split, (train_idx, test_idx) in enumerate(splits):
         train, test = sessions.take(train_idx), sessions.take(test_idx)
         features, targets = test.features, test.column("target")
         for model, fit in models.items():
@@ -96,7 +119,7 @@ def measure(name: str, sessions: Sessions, models: dict[str, FitModel], splits: 
             seconds = time.perf_counter() - start
             auc = roc_auc_score(targets, probabilities)
             rows.append({"split": split, "model": model, "auc": auc, "seconds": seconds})
-            print(f"{name}, split {split + 1}/{splits}, {model}: AUC {auc:.4f}, {seconds:.1f} s", flush=True)
+            print(f"{name}, split {split + 1}, {model}: AUC {auc:.4f}, {seconds:.1f} s", flush=True)
     return pd.DataFrame(rows)
 
 
@@ -184,7 +207,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the real tables")
     parser.add_argument("--tables", type=split_names, default=known_tables, help=f"any of {', '.join(known_tables)}")
     parser.add_argument("--models", type=split_names, default=known_models, help=f"any of {', '.join(known_models)}")
-    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--protocol", choices=SPLITS, default="own", help="whose tables and splits")
+    parser.add_argument("--splits", type=int, default=5, help="of tabarena, 9 at most")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--picture", type=Path, help="draw the results to this file, as SVG")
     options = parser.parse_args()
@@ -197,6 +221,9 @@ def parse_arguments() -> argparse.Namespace:
     if options.splits < 1:
         parser.error("--splits: expected 1 or more")
     return options
+
+
+SPLITS = {"own": own_splits, "tabarena": tabarena_splits}
 
 
 def split_names(text: str) -> list[str]:

@@ -38,22 +38,40 @@ REAL_TABLES = {
         "bank_full.csv",
         {"target": "y", "drop": ["duration"], "na_values": ["unknown"]},
     ),
+    "coil2000": RealTable("CoIL 2000", "coil2000.csv", {"target": "CARAVAN"}),
+}
+# BeyondArena's tables and splits: https://tabarena.ai
+_JOB = ["job", "marital", "education", "default", "housing", "loan", "contact", "campaign", "previous", "poutcome"]
+TABARENA = {
+    "shoppers": RealTable(
+        "Online shoppers, as in TabArena",
+        _SHOPPERS_FILE,
+        {"target": "Revenue", "categories": [*_SHOPPERS["categories"], "Month", "VisitorType", "Weekend"]},
+    ),
+    "bank": RealTable(
+        "Bank marketing, as in TabArena",
+        "bank_full.csv",
+        {"target": "y", "drop": ["duration", "day", "month"], "categories": _JOB},
+    ),
 }
 TITLES = {name: table.title for name, table in REAL_TABLES.items()} | {DEFAULT: "The default data, simulated"}
 
 
-def load_tables(names: list[str], folder: Path) -> Iterator[tuple[str, Sessions]]:
+def load_tables(
+    names: list[str], folder: Path, tables: Mapping[str, RealTable] = REAL_TABLES
+) -> Iterator[tuple[str, Sessions]]:
     """Prepare the tables of these names one by one; prints a line for each that is missing.
 
     Args:
-        names: of REAL_TABLES, or DEFAULT.
+        names: of `tables`, or DEFAULT.
         folder: where the files of the real tables are.
+        tables: what params say of them.
 
     Yields:
         Each name with its sessions.
     """
     for name in names:
-        table = REAL_TABLES.get(name)
+        table = tables.get(name)
         path = folder / table.file if table else PREPARED
         if not path.is_file():
             print(f"{name}: left out: {path}: no such file" + ("" if table else "; run dvc repro prepare"))

@@ -18,7 +18,7 @@ Evaluate = Callable[[Sequence[tuple[int, int]]], Sequence[float]]
 def evaluate_by_halving(evaluate: Evaluate, n_candidates: int, n_folds: int) -> np.ndarray:
     """The loss of each candidate in each fold, (candidates, folds); NaN where it had no chance any more.
 
-    Of five folds and three or four candidates, this trains 12 or 14 models: less than three times as many as one
+    Of five folds and three or four candidates, this trains 9 or 14 models: less than three times as many as one
     candidate does.
     """
     losses = np.full((n_candidates, n_folds), np.nan)
@@ -58,5 +58,5 @@ def choose_without(losses: np.ndarray, fold: int) -> int:
 
 
 def _better_half(pilot: np.ndarray) -> list[int]:
-    n_kept = (len(pilot) + 1) // 2
+    n_kept = max(1, len(pilot) // 2)
     return sorted(np.argsort(pilot.mean(axis=1), kind="stable")[:n_kept].tolist())
