@@ -4,8 +4,8 @@
     python -m benchmarks.quality shop.csv --target Revenue --drop PageValues --categories Region,Browser
     python -m benchmarks.quality --protocol tabarena
 
-Tables are prepared by the prepare stage. Each split is another stratified one, whose test set is a fifth of the rows; with
---protocol tabarena, tables and splits are those of BeyondArena (https://tabarena.ai), three times three folds. The
+Tables are prepared by the prepare stage. Each split is another stratified one, whose test set is a fifth of the rows;
+with --protocol tabarena, tables and splits are those of BeyondArena (https://tabarena.ai), three times three folds;
 encoders and models are fitted on the training set. Differences are paired, to the boosted trees with the highest mean
 AUC on the table. Standard errors are over the splits, which share rows: they measure how much another split would
 change, not other visitors. Seconds are those of encoding, fitting and predicting; they include compiling (each fit
