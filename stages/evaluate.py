@@ -19,18 +19,21 @@ from stages.lib.evaluation.registry import COMPARISONS, MODELS
 DVC_METRICS = ("accuracy", "auc")  # few, since each is a column for each model in `dvc exp show`
 
 
-def main(test_targets: Path, predictions: Path, models: Path, metrics: Path) -> None:
+def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path, metrics: Path) -> None:
     test = read_sessions(test_targets)
     targets = test.column("target").to_numpy()
     rows = {model.name: read_predictions(predictions / f"{model.name}.parquet", test) for model in MODELS}
     probabilities = {name: predicted.column("probability").to_numpy() for name, predicted in rows.items()}
     scores = {name: round_floats(score(targets, predicted)) for name, predicted in rows.items()}
+    for name, figures in scores.items():
+        if validated := cross_validated(read_sessions(out_of_fold / f"{name}.parquet")):
+            figures["cross_validation"] = round_floats(validated)
     histories = {}
     for model in MODELS:
         if model.is_network:
             folder = models / model.name
             with file_errors(folder, "a trained model", "run the stage that trains it", (KeyError,)):
-                scores[model.name]["inputs"] = json.loads((folder / "training.json").read_bytes())["inputs"]
+                scores[model.name] |= json.loads((folder / "training.json").read_bytes())
                 histories[model.name] = pd.read_csv(folder / "history.csv")
     comparisons = [
         {"model": name, "reference": reference} | compare_aucs(targets, probabilities[name], probabilities[reference])
@@ -50,6 +53,16 @@ def read_predictions(path: Path, test: Sessions) -> Sessions:
     if not predictions.keys.equals(test.keys) or len(predictions) != len(test):
         raise InputError(f"{path}: its rows are not those of the test set")
     return predictions
+
+
+def cross_validated(out_of_fold: Sessions) -> dict[str, float]:
+    """The mean AUC of the folds and its standard error, on rows of the training set; nothing without folds."""
+    rows = pd.DataFrame({role: out_of_fold.column(role) for role in ("fold", "target", "probability")})
+    aucs = [
+        auc_with_interval(fold["target"].to_numpy(), fold["probability"].to_numpy())["auc"]
+        for _, fold in rows.groupby("fold")
+    ]
+    return {"auc": float(np.mean(aucs)), "auc_se": float(np.std(aucs, ddof=1) / len(aucs) ** 0.5)} if aucs else {}
 
 
 def score(targets: np.ndarray, predictions: Sessions) -> dict[str, Any]:

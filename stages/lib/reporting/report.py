@@ -37,6 +37,7 @@ def gather(metrics: Path) -> dict[str, Any]:
         "best": best,
         "constant": score_constant_prediction(evaluation["test"]),
         "headline": sentences.headline(scores[best.name]),
+        "recommendation": sentences.recommendation(scores, models),
         "baselines": sentences.baselines_in_words(evaluation, models),
         "comparisons": [
             {

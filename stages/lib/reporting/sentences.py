@@ -20,6 +20,20 @@ def headline(metrics: Metrics) -> str:
     return f"The 10% of sessions ranked most likely to end in a purchase contain {recall} of all purchases"
 
 
+def recommendation(scores: dict[str, Metrics], models: Sequence[RegisteredModel]) -> str:
+    """Which model to use, by cross-validation on the training set; an empty text if there was none."""
+    validated = [
+        (scores[model.name]["cross_validation"], model) for model in models if "cross_validation" in scores[model.name]
+    ]
+    if len(validated) < 2:
+        return ""
+    (best, model), (second, runner_up), *_ = sorted(validated, key=lambda pair: -pair[0]["auc"])
+    return (
+        f"Use {model.phrase}: in cross-validation on the training set, its AUC of {number(best['auc'])} ± "
+        f"{number(best['auc_se'])} is the highest, before {runner_up.phrase} with {number(second['auc'])}."
+    )
+
+
 def compare_in_words(comparison: Comparison, models: Sequence[RegisteredModel]) -> str:
     """A sentence on the difference of two models.
 
