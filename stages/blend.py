@@ -30,7 +30,7 @@ def main(out_of_fold: Path, predictions: Path, models: Path) -> None:
     save_blend(models / "blend", weights, [models / name for name in BLENDED], decision, schema)
     test = {name: read_sessions(predictions / f"{name}.parquet") for name in BLENDED}
     decision.write(predictions / "blend.parquet", test[BLENDED[0]], *blend_test(test, weights))
-    print("weights: " + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.weights.items()))
+    print("weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in weights.weights.items()))
 
 
 def blend_out_of_fold(calibrated: dict[str, np.ndarray], oof: OutOfFold) -> OutOfFold:

@@ -30,7 +30,7 @@ def recommendation(scores: dict[str, Metrics], models: Sequence[RegisteredModel]
     (best, model), (second, runner_up), *_ = sorted(validated, key=lambda pair: -pair[0]["auc"])
     return (
         f"Use {model.phrase}: in cross-validation on the training set, its AUC of {number(best['auc'])} ± "
-        f"{number(best['auc_se'])} is the highest, before {runner_up.phrase} with {number(second['auc'])}."
+        f"{number(best['auc_se'])} is the highest, ahead of {runner_up.phrase} with {number(second['auc'])}."
     )
 
 
