@@ -1,23 +1,27 @@
 """Logs as trackers write them give the sessions that were meant, and everything left out or changed is reported."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import SHARED_DATA, PrepareTable, RunStage, WriteParams
+from helpers import SHARED_DATA, PrepareTable, RunStage, WriteParams, WriteSource
 from tracker_logs import (
     LOG,
+    LOGGED_IN,
     LOGS,
     NO_SESSION,
     OUTPUT,
     PARAMS,
     SESSIONS,
+    TWICE,
     TrackerLog,
     columns_of,
+    file_of,
     marked,
     prepared_table,
+    shared,
 )  # fmt: skip
 
 from stages.lib.dataset.left_out import LeftOut
@@ -38,10 +42,33 @@ CASES = SHARED_DATA.parent / "cases"
 # What was meant ---------------------------------------------------
 
 
+class PreparedLog(Protocol):
+    """prepared_log("a bot"): the session table of this log of LOGS, and what was reported."""
+
+    def __call__(self, name: str) -> tuple[pa.Table, list[str]]: ...
+
+
+@pytest.fixture(scope="module")
+def prepared_logs() -> dict[str, tuple[pa.Table, list[str]]]:
+    return {}
+
+
+@pytest.fixture
+def prepared_log(prepare: PrepareTable, prepared_logs: dict[str, tuple[pa.Table, list[str]]]) -> PreparedLog:
+    """Prepares each log once for all tests of this file."""
+
+    def get(name: str) -> tuple[pa.Table, list[str]]:
+        if name not in prepared_logs:
+            prepared_logs[name] = prepared_table(prepare, LOGS[name], file_of(name))
+        return prepared_logs[name]
+
+    return get
+
+
 @pytest.mark.parametrize("name", LOGS)
-def test_a_log_gives_the_sessions_that_were_meant(prepare: PrepareTable, name: str) -> None:
+def test_a_log_gives_the_sessions_that_were_meant(prepared_log: PreparedLog, name: str) -> None:
     log = LOGS[name]
-    table, findings = prepared_table(prepare, log, "a.csv" if len(name) % 2 else "a.parquet")
+    table, findings = prepared_log(name)
     assert (len(table), sum(table["bought"].to_pylist())) == (log.scored, log.purchases)
     assert findings == [*log.findings]
 
@@ -56,9 +83,8 @@ def test_a_log_gives_the_sessions_that_were_meant(prepare: PrepareTable, name: s
         "visitors that are null",
     ],
 )
-def test_all_columns_but_the_visitor_are_those_of_the_log_as_it_should_be(prepare: PrepareTable, name: str) -> None:
-    expected, _ = prepared_table(prepare, TrackerLog(LOG), "a.parquet")
-    table, _ = prepared_table(prepare, LOGS[name], "a.parquet")
+def test_all_columns_but_the_visitor_are_those_of_the_log_as_it_should_be(prepared_log: PreparedLog, name: str) -> None:
+    (expected, _), (table, _) = prepared_log("as it should be"), prepared_log(name)
     assert same_features(table, expected) == (name != "visitors that are null")
     assert table["session"].equals(expected["session"])
 
@@ -68,32 +94,47 @@ def same_features(one: pa.Table, other: pa.Table) -> bool:
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_partitions_change_nothing(prepare: PrepareTable, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = LOGS[name]
-    expected = prepared_table(prepare, log, "a.parquet")
-    monkeypatch.setattr(partitions, "BYTES_PER_EVENT", 10**7)
-    table, findings = prepared_table(prepare, log, "a.parquet", **{"runtime.memory_limit": "500MB"})
+def test_partitions_change_nothing(
+    prepare: PrepareTable, prepared_log: PreparedLog, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = prepared_log(name)
+    monkeypatch.setattr(partitions, "BYTES_PER_EVENT", 500_000)  # two to four partitions
+    table, findings = prepared_table(prepare, LOGS[name], file_of(name), **{"runtime.memory_limit": "500MB"})
     assert table.equals(expected[0]) and findings == expected[1]
 
 
+def test_partitions_of_one_visitor_and_of_none_change_nothing(
+    prepare: PrepareTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = LOGS["a log-in before the purchase"].rows
+    log = TrackerLog(rows[LOG.visitor.isin(["u00", "u01", "u03"])])
+    expected = prepared_table(prepare, log, "a.parquet")
+    monkeypatch.setattr(partitions, "BYTES_PER_EVENT", 10**8)
+    assert prepared_table(prepare, log, "a.parquet", **{"runtime.memory_limit": "500MB"}) == expected
+
+
 @pytest.mark.parametrize("name", HARD)
-def test_new_rows_to_score_are_read_as_those_of_the_training(prepare: PrepareTable, name: str) -> None:
-    expected, findings = prepared_table(prepare, LOGS[name], "a.parquet")
+def test_new_rows_to_score_are_read_as_those_of_the_training(
+    write_params: WriteParams, write_source: WriteSource, prepared_log: PreparedLog, name: str
+) -> None:
+    expected, findings = prepared_log(name)
     schema, left_out = Schema.from_arrow(expected.schema), LeftOut()
-    with open_source(Path("a.parquet"), schema, OUTPUT, left_out=left_out) as (rows, engine):
+    path = write_source(LOGS[name].rows, file_of(name))
+    with open_source(path, schema, OUTPUT, left_out=left_out) as (rows, engine):
         sessions, keys = sessions_to_score(rows, schema, engine, left_out)
         table = sessions.to_pyarrow()
     assert table.equals(expected.select([*keys, *schema.features]).replace_schema_metadata().cast(table.schema))
     assert [str(finding) for finding in left_out.findings] == findings
 
 
-@pytest.mark.parametrize("name", [name for name in HARD if LOGS[name].findings])
-def test_strict_makes_what_would_be_reported_an_error(prepare: PrepareTable, name: str) -> None:
-    log = LOGS[name]
-    ran = prepare(log.rows, "a.parquet", **PARAMS | columns_of(log.rows) | log.params | {"prepare.strict": True})
-    count, finding, constant, end = ran.err.splitlines()
-    assert count == "prepare: a.parquet: 2 problems:" and end == "prepare.strict makes these errors"
-    assert finding == f"  {log.findings[0]}"
+def test_strict_makes_what_would_be_reported_an_error(prepare: PrepareTable) -> None:
+    bot = LOGS["a bot"]
+    rows = bot.rows.assign(visitor=LOGGED_IN.reindex(bot.rows.index))  # of a log-in
+    log = TrackerLog(pd.concat([rows, rows]), bot.params, (*shared(25), TWICE[0].format(len(rows)), *bot.findings))
+    ran = prepare(log.rows, "a.parquet", **PARAMS | columns_of(rows) | log.params | {"prepare.strict": True})
+    count, *findings, constant, end = ran.err.splitlines()
+    assert count == "prepare: a.parquet: 4 problems:" and end == "prepare.strict makes these errors"
+    assert findings == [f"  {finding}" for finding in log.findings]
     assert constant.startswith("  left out the features that are the same in every session: ")
 
 
@@ -137,34 +178,33 @@ def test_a_session_is_that_of_the_first_visitor_who_is_known_when_it_is_scored(p
 # Values -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "says"),
-    [
-        ("price", "12,34", "'price': values that are not numbers up to 1,000,000,000 are missing"),
-        ("price", "1_0", "'price': values that are not numbers up to 1,000,000,000 are missing"),
-        ("price", "inf", "'price': values that are not numbers up to 1,000,000,000 are missing"),
-        ("price", "1e300", "'price': values that are not numbers up to 1,000,000,000 are missing"),
-        ("quantity", "two", "'quantity': values that are not whole numbers up to 100,000 are missing"),
-        ("quantity", "0.5", "'quantity': values that are not whole numbers up to 100,000 are missing"),
-        ("quantity", "99999999999", "'quantity': values that are not whole numbers up to 100,000 are missing"),
-        ("page", "NULL", "'page': texts that count as missing"),
-    ],
-)
-def test_a_value_that_cannot_be_read_is_reported(prepare: PrepareTable, column: str, value: str, says: str) -> None:
-    rows = LOG.assign(**{column: LOG[column].astype(str).mask(LOG.index == 5, value)})
+NUMBERS = {"price": ["12,34", "1_0", "inf", "1e300"], "quantity": ["two", "0.5", "99999999999"]}
+
+
+def test_values_that_cannot_be_read_are_missing_and_reported(prepare: PrepareTable) -> None:
+    rows = LOG.assign(page=LOG.page.mask(LOG.index == 5, "NULL"))
+    for column, values in NUMBERS.items():
+        rows[column] = [*values, *LOG[column].astype(str)[len(values) :]]
     _, findings = prepared_table(prepare, TrackerLog(rows), "a.parquet")
-    assert [finding.split(" (")[0] for finding in findings] == [f"column {says}, such as '{value}'"]
+    assert [finding.split(" (")[0] for finding in findings] == [
+        "column 'page': texts that count as missing, such as 'NULL'",
+        "column 'quantity': values that are not whole numbers up to 100,000 are missing: 3, such as '0.5'",
+        "column 'price': values that are not numbers up to 1,000,000,000 are missing: 4, such as '12,34'",
+    ]
 
 
-def test_whole_numbers_may_be_floats_or_texts_of_floats(prepare: PrepareTable) -> None:
-    expected, _ = prepared_table(prepare, TrackerLog(LOG), "a.parquet")
-    for quantity in (LOG.quantity.astype(float), LOG.quantity.astype(float).astype(str), LOG.quantity.astype("int8")):
-        table, findings = prepared_table(prepare, TrackerLog(LOG.assign(quantity=quantity)), "a.parquet")
-        assert table.equals(expected) and not findings
+@pytest.mark.parametrize("type_", [float, "int8", "text of floats"])
+def test_whole_numbers_may_be_floats_or_texts_of_floats(
+    prepare: PrepareTable, prepared_log: PreparedLog, type_: Any
+) -> None:
+    quantity = LOG.quantity.astype(float).astype(str) if type_ == "text of floats" else LOG.quantity.astype(type_)
+    expected, _ = prepared_log("as it should be")
+    table, findings = prepared_table(prepare, TrackerLog(LOG.assign(quantity=quantity)), "a.parquet")
+    assert table.equals(expected) and not findings
 
 
-def test_an_absurd_number_of_items_is_one_item(prepare: PrepareTable) -> None:
-    expected, _ = prepared_table(prepare, TrackerLog(LOG), "a.parquet")
+def test_an_absurd_number_of_items_is_one_item(prepare: PrepareTable, prepared_log: PreparedLog) -> None:
+    expected, _ = prepared_log("as it should be")
     rows = LOG.assign(quantity=LOG.quantity.mask(LOG.index == 3, 10**12))
     table, findings = prepared_table(prepare, TrackerLog(rows), "a.parquet")
     assert table.equals(expected)
@@ -226,9 +266,6 @@ RETAILROCKET = {
 }  # fmt: skip
 FILES: dict[str, tuple[dict[str, Any], int]] = {
     "log.parquet": ({}, 338),
-    "log_microseconds.parquet": ({}, 338),
-    "log_nanoseconds.parquet": ({}, 338),
-    "log_float_seconds.csv": ({}, 338),
     "log_null_visitors.csv": ({}, 338),
     "log_null_session.csv": ({"prepare.clicks.missing_session": "drop"}, 338),
     "log_login.csv": ({}, 338),
