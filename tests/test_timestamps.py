@@ -36,45 +36,43 @@ DATES = {
 }
 
 
-@pytest.mark.parametrize(("text", "day"), DATES.values(), ids=DATES)
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_an_iso_date_is_the_days_since_1970_in_utc(
-    prepared: PreparedSessions, name: str, text: str, day: float
-) -> None:
-    sessions = prepared(frame(x=repeated(text, "2024-04-30", None)), name)
-    assert arrow_type(sessions, "x") == "double"
-    assert sessions.names("feature") == ["pages", "x"]
-    # To the microsecond, of which the nearest float64 is within a third.
-    assert sessions.table["x"].to_pylist() == repeated(pytest.approx(day, rel=0, abs=4e-12), 19843.0, None)
+def test_an_iso_date_is_the_days_since_1970_in_utc(prepared: PreparedSessions, name: str) -> None:
+    columns = {form: repeated(text, "2024-04-30", None) for form, (text, _) in DATES.items()}
+    sessions = prepared(frame(**columns), name)
+    assert sessions.names("feature") == ["pages", *DATES]
+    for form, (_, day) in DATES.items():
+        assert arrow_type(sessions, form) == "double", form
+        # To the microsecond, of which the nearest float64 is within a third.
+        days = repeated(pytest.approx(day, rel=0, abs=4e-12), 19843.0, None)
+        assert sessions.table[form].to_pylist() == days, form
 
 
 TIMESTAMPS = ["2024-05-01 13:45:00.25", "1990-12-31 18:00:00", None]
 
 
-@pytest.mark.parametrize(
-    ("type_", "days"),
-    [
-        (pa.date32(), [19844.0, 7669.0]),
-        (pa.date64(), [19844.0, 7669.0]),
-        (pa.timestamp("s"), [19844 + 49500 / 86400, 7669.75]),
-        (pa.timestamp("ms"), [19844 + 49500.25 / 86400, 7669.75]),
-        (pa.timestamp("us"), [19844 + 49500.25 / 86400, 7669.75]),
-        (pa.timestamp("ns"), [19844 + 49500.25 / 86400, 7669.75]),
-        (pa.timestamp("us", "UTC"), [19844 + 49500.25 / 86400, 7669.75]),
-        (pa.timestamp("ns", "Asia/Tokyo"), [19844 + 49500.25 / 86400, 7669.75]),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("settings", [{}, {"prepare.dates": ["x"]}, {"prepare.numeric": ["x"]}], ids=str)
-def test_a_typed_date_is_the_days_since_1970_in_utc(
-    prepared: PreparedSessions, type_: pa.DataType, days: list[float], settings: dict[str, Any]
-) -> None:
+DAYS = [19844.0, 7669.0]
+MOMENTS = [19844 + 49500.25 / 86400, 7669.75]
+TYPED = {
+    pa.date32(): DAYS,
+    pa.date64(): DAYS,
+    pa.timestamp("s"): [19844 + 49500 / 86400, 7669.75],
+    **dict.fromkeys((pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns")), MOMENTS),
+    **dict.fromkeys((pa.timestamp("us", "UTC"), pa.timestamp("ns", "Asia/Tokyo")), MOMENTS),
+}
+
+
+@pytest.mark.parametrize("declared", [None, "prepare.dates", "prepare.numeric"])
+def test_a_typed_date_is_the_days_since_1970_in_utc(prepared: PreparedSessions, declared: str | None) -> None:
     timestamps = pa.array(pd.to_datetime(pd.Series(repeated(*TIMESTAMPS)), format="ISO8601"))
+    columns = {str(type_): timestamps.cast(type_, safe=False) for type_ in TYPED}
     file = io.BytesIO()
-    pq.write_table(pa.table({"pages": PAGES, "x": timestamps.cast(type_, safe=False), "buys": BUYS}), file)
+    pq.write_table(pa.table({"pages": PAGES, **columns, "buys": BUYS}), file)
+    settings = {declared: [*columns]} if declared else {}
     sessions = prepared(file.getvalue(), "a.parquet", **settings)
-    assert arrow_type(sessions, "x") == "double"
-    assert sessions.table["x"].to_pylist() == repeated(*days, None)
+    for type_, days in TYPED.items():
+        assert arrow_type(sessions, str(type_)) == "double", type_
+        assert sessions.table[str(type_)].to_pylist() == repeated(*days, None), type_
 
 
 def test_a_typed_date_may_be_declared_a_category(prepared: PreparedSessions) -> None:
