@@ -77,7 +77,8 @@ class Weights(Section):
     def apply(self, probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
         """The blended probabilities, float32 of shape (rows,)."""
         # Not a matrix product, whose last digits depend on the number of rows
-        blended = sum(weight * _clipped_log_odds(probabilities[name]) for name, weight in self.weights.items() if weight)
+        used = {name: weight for name, weight in self.weights.items() if weight}
+        blended = sum(weight * _clipped_log_odds(probabilities[name]) for name, weight in used.items())
         return expit(blended).astype(np.float32)
 
 
