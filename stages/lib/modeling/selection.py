@@ -52,7 +52,7 @@ def choose_without(losses: np.ndarray, fold: int) -> int:
     others = [other for other in range(n_asked) if other != fold]
     if len(candidates) == 1 or not others:
         return int(candidates[0])
-    return int(candidates[losses[np.ix_(candidates, others)].mean(axis=1).argmin()])
+    return int(candidates[losses[candidates][:, others].mean(axis=1).argmin()])
 
 
 def _better_half(pilot: np.ndarray) -> list[int]:
