@@ -128,6 +128,8 @@ def _arrays_of(classifier: HistGradientBoostingClassifier) -> dict[str, np.ndarr
     predictors = [predictor for (predictor,) in classifier._predictors]
     known, _ = classifier._bin_mapper.make_known_categories_bitsets()
     is_categorical = classifier.is_categorical_
+    if is_categorical is None:  # if none is
+        is_categorical = np.zeros(classifier.n_features_in_, bool)
     categories = classifier._preprocessor.named_transformers_["encoder"].categories_ if is_categorical.any() else []
     values = {
         "baseline": np.reshape(classifier._baseline_prediction, ()),
