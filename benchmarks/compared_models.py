@@ -4,20 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.tools import PARAMS
-from stages.lib.baselines import fit_logistic, fit_trees
+from stages.lib.baselines import fit_logistic
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.dataset.parquet import Frame
-from stages.lib.dataset.sessions import Sessions
-from stages.lib.dataset.splits import cv_folds
+from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling import compiled_loop
+from stages.lib.modeling.boosted_trees import BoostedTrees
 from stages.lib.modeling.cross_validation import Predictor
 from stages.lib.modeling.encoder import fit_encoder
-from stages.lib.modeling.model import Model, mean_of_models, train_model
+from stages.lib.modeling.model import Model, train_model
+from stages.lib.modeling.network_stage import train_network
 
 THREADS = 2
 MISSING = "(missing)"
@@ -54,13 +57,13 @@ def installed_models(names: list[str]) -> dict[str, FitModel]:
     params = Params.load(PARAMS)
     base, encoding, baselines = params.train_base, params.train_base.encoding, params.train_reference
     models: dict[str, FitModel] = {
-        "strong": partial(_fit_network, params.train_strong),
+        "strong": partial(_fit_strong, params),
         "study": partial(_fit_network, base),
         "faster": partial(_fit_network, base.with_point(FASTER)),
         "logistic": lambda sessions, seed: fit_logistic(
             sessions, fit_encoder(sessions.features, encoding), settings=baselines.logistic
         ),
-        "trees": lambda sessions, seed: fit_trees(
+        "trees": lambda sessions, seed: BoostedTrees.fit(
             sessions, fit_encoder(sessions.features, encoding), settings=baselines.trees, seed=seed
         ),
         "lightgbm": LightGBM,
@@ -83,16 +86,20 @@ def _is_installed(package: str | None) -> bool:
 def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
     # Each fit compiles anew; otherwise only the first split would, and the mean of the seconds would be too low.
     compiled_loop.clear_cache()
-    encoder, size = fit_encoder(sessions.features, config.encoding), config.network.ensemble_size
-    if size == 1:
-        return train_model(sessions, encoder, config, "stratified", seed)
-    parts = cv_folds(sessions, "stratified", size, seed)
-    return mean_of_models(
-        [
-            train_model(sessions.take(train_idx), encoder, config, "stratified", seed, extra_seed=member)
-            for member, (train_idx, _) in enumerate(parts)
-        ]
-    )
+    return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
+
+
+def _fit_strong(params: Params, sessions: Sessions, seed: int) -> Model:
+    """As its stage does, which chooses a candidate by cross-validation; its predictions are not needed."""
+    compiled_loop.clear_cache()
+    config, params = params.train_strong, params.model_copy(update={"seed": seed})
+    with TemporaryDirectory() as folder:
+        names = ("train.parquet", "test.parquet", "model", "predictions.parquet", "out_of_fold.parquet")
+        train, test, model, predictions, out_of_fold = (Path(folder) / name for name in names)
+        write_sessions(train, sessions)
+        write_sessions(test, sessions.take(np.arange(1)).select("feature", "key"))
+        train_network(config, params, train, test, model, predictions, out_of_fold, points=config.candidates)
+        return Model.load(model)
 
 
 class LightGBM:

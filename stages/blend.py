@@ -11,6 +11,7 @@ from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.evaluation.registry import BLENDED
 from stages.lib.modeling.blend import Weights, save_blend
+from stages.lib.modeling.calibration import Calibration, Method
 from stages.lib.modeling.cross_validation import OutOfFold
 from stages.lib.modeling.decision import Decision
 
@@ -23,7 +24,7 @@ def main(out_of_fold: Path, predictions: Path, models: Path) -> None:
     first = by_model[BLENDED[0]]
     calibrated = {name: decisions[name].calibration.apply(oof.probabilities) for name, oof in by_model.items()}
     weights = Weights.fit(calibrated, first.targets)
-    blended = blend_out_of_fold(calibrated, first)
+    blended = blend_out_of_fold(by_model, method)
     blended.write(out_of_fold / "blend.parquet", rows[BLENDED[0]])
     decision = Decision.fit(method, blended.targets, blended.probabilities)
     schema = Schema.load(models / BLENDED[0] / "schema.json")
@@ -33,15 +34,19 @@ def main(out_of_fold: Path, predictions: Path, models: Path) -> None:
     print("weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in weights.weights.items()))
 
 
-def blend_out_of_fold(calibrated: dict[str, np.ndarray], oof: OutOfFold) -> OutOfFold:
-    """Each fold blended with the weights that the other folds give, so that no row weighs what predicts it."""
-    probabilities = np.empty_like(oof.probabilities)
-    for fold in np.unique(oof.folds):
-        inside = oof.folds == fold
-        others = {name: values[~inside] for name, values in calibrated.items()}
-        weights = Weights.fit(others, oof.targets[~inside])
+def blend_out_of_fold(by_model: dict[str, OutOfFold], method: Method) -> OutOfFold:
+    """Each fold, calibrated and weighted as the other folds say, so that no row has a say in what predicts it."""
+    first = by_model[BLENDED[0]]
+    probabilities = np.empty_like(first.probabilities)
+    for fold in np.unique(first.folds):
+        inside, targets = first.folds == fold, first.targets[first.folds != fold]
+        calibrated = {
+            name: Calibration.fit(method, targets, oof.probabilities[~inside]).apply(oof.probabilities)
+            for name, oof in by_model.items()
+        }
+        weights = Weights.fit({name: values[~inside] for name, values in calibrated.items()}, targets)
         probabilities[inside] = weights.apply({name: values[inside] for name, values in calibrated.items()})
-    return replace(oof, probabilities=probabilities)
+    return replace(first, probabilities=probabilities)
 
 
 def blend_test(test: dict[str, Sessions], weights: Weights) -> list[np.ndarray]:

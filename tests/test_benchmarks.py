@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
 from benchmarks import (
+    compared_models,
     grid_by_folds,
     grid_by_points,
     grid_search_speedup,
@@ -157,11 +158,15 @@ def test_quality_compares_each_model_with_the_best_trees(
     workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sessions_frame(300).to_csv("shop.csv", index=False)
+    small = {"validation.folds": 2, "train_strong.network.layers": [8], "train_strong.network.ensemble_size": 2}
+    write_params(Path("params.yaml"), small | {"train_strong.candidates": [{}, {"epochs": 1}]})
+    monkeypatch.setattr(compared_models, "PARAMS", Path("params.yaml"))
     command = "quality shop.csv --target buys --models strong,logistic,trees --splits 2 --json q.json --picture q.svg"
     monkeypatch.setattr("sys.argv", command.split())
     quality.main()
     (result,) = json.loads(Path("q.json").read_text())["tables"].values()
-    assert "strong network" in capsys.readouterr().out and "<svg" in Path("q.svg").read_text()
+    printed = capsys.readouterr().out
+    assert "strong network" in printed and "number 1 is chosen" in printed and "<svg" in Path("q.svg").read_text()
     assert result["reference"] == "trees"
     assert set(result["models"]) == {"strong", "logistic", "trees"}
     for metrics in result["models"].values():

@@ -1,16 +1,16 @@
 """Out-of-fold predictions come from models and encoders that were fitted on the other folds only."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from helpers import as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.dataset.parquet import Frame
-from stages.lib.dataset.sessions import Sessions
+from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.dataset.splits import cv_folds
-from stages.lib.modeling.cross_validation import OutOfFold, Predictor, fit_fold
+from stages.lib.modeling.cross_validation import OutOfFold, fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 
 
@@ -32,16 +32,44 @@ def test_each_fold_is_predicted_by_a_model_of_the_other_folds() -> None:
         models.append(PagesModel(sessions.to_arrow(), encoder))
         return models[-1]
 
-    def inspect(model: Predictor, val: Sessions) -> pd.Series:
-        return pd.Series({"rows": len(val)})
-
     sessions = as_sessions(sessions_frame(200), buys="target")
     folds = cv_folds(sessions, "stratified", 4, seed=1)
-    oof = OutOfFold.of([fit_fold(fit, sessions, fold, standard_encoding(), inspect=inspect)[1] for fold in folds])
+    oof = OutOfFold.of(folds, [fit_fold(fit, sessions, fold, standard_encoding())[1] for fold in folds])
     for model, (train_idx, _) in zip(models, folds, strict=True):
         assert model.train.equals(sessions.take(train_idx).to_arrow())
         assert model.encoder == fit_encoder(sessions.take(train_idx).features, standard_encoding())
-    val_idx = np.concatenate([val_idx for _, val_idx in folds])
-    assert (oof.targets == sessions.column("target").to_numpy()[val_idx]).all()
-    assert (oof.probabilities == sessions.features["pages"].to_numpy(np.float32)[val_idx] / 100).all()
-    assert oof.inspections.T["rows"].tolist() == [50] * 4
+    assert (oof.positions == np.arange(200)).all()
+    assert (oof.targets == sessions.column("target").to_numpy()).all()
+    assert (oof.probabilities == sessions.features["pages"].to_numpy(np.float32) / 100).all()
+    for number, (_, val_idx) in enumerate(folds):
+        assert (oof.folds[val_idx] == number).all() and (oof.folds == number).sum() == len(val_idx)
+
+
+def test_out_of_fold_predictions_are_written_with_the_keys_of_their_rows(tmp_path: Path) -> None:
+    sessions = as_sessions(sessions_frame(20).assign(id=range(100, 120)), buys="target", id="key")
+    positions, folds = np.arange(5, 20), np.arange(15) // 5  # as temporal folds leave out the oldest rows
+    targets = sessions.column("target").to_numpy()[positions]
+    oof = OutOfFold(positions, folds, targets, np.linspace(0, 1, 15, dtype=np.float32))
+    oof.write(tmp_path / "oof.parquet", sessions)
+    written = read_sessions(tmp_path / "oof.parquet")
+    assert written.keys.column_names == ["id"] and written.keys["id"].to_pylist() == [*range(105, 120)]
+    for actual, expected in zip(astuple(OutOfFold.of_sessions(written))[1:], astuple(oof)[1:], strict=True):
+        np.testing.assert_array_equal(actual, expected)
+        assert actual.dtype == expected.dtype
+
+
+def test_out_of_fold_predictions_of_rows_without_keys_are_written(tmp_path: Path) -> None:
+    sessions = as_sessions(sessions_frame(20), buys="target")
+    targets = sessions.column("target").to_numpy()
+    oof = OutOfFold(np.arange(20), np.arange(20) % 2, targets, np.linspace(0, 1, 20, dtype=np.float32))
+    oof.write(tmp_path / "oof.parquet", sessions)
+    np.testing.assert_array_equal(
+        OutOfFold.of_sessions(read_sessions(tmp_path / "oof.parquet")).probabilities, oof.probabilities
+    )
+
+
+def test_without_folds_no_out_of_fold_predictions_are_written(tmp_path: Path) -> None:
+    sessions = as_sessions(sessions_frame(20).assign(id=range(20)), buys="target", id="key")
+    OutOfFold.of([], []).write(tmp_path / "oof.parquet", sessions)
+    written = read_sessions(tmp_path / "oof.parquet")
+    assert len(written) == 0 and len(OutOfFold.of_sessions(written).probabilities) == 0

@@ -19,13 +19,9 @@ from stages.lib.modeling.network_stage import train_network
 
 COMMITTED = Params.load(ROOT / "params.yaml")
 ROWS = 160
-TRAIN, TEST, MODEL, PREDICTIONS = (
-    Path("train.parquet"),
-    Path("test.parquet"),
-    Path("model"),
-    Path("predictions.parquet"),
-)
-PATHS = (TRAIN, TEST, MODEL, PREDICTIONS, Path("importance.csv"))
+TRAIN, TEST, MODEL = Path("train.parquet"), Path("test.parquet"), Path("model")
+PREDICTIONS, OUT_OF_FOLD, IMPORTANCE = Path("predictions.parquet"), Path("out_of_fold.parquet"), Path("importance.csv")
+PATHS = (TRAIN, TEST, MODEL, PREDICTIONS, OUT_OF_FOLD, IMPORTANCE)
 
 
 def params_with(strategy: str = "stratified", **validation: Any) -> Params:

@@ -35,9 +35,9 @@ def sessions(tmp_path: Path) -> Sessions:
 
 
 def train(folder: Path, params: Params, importance: Path | None = None) -> Sessions:
-    paths = [folder / name for name in ("train.parquet", "test.parquet", "model", "predictions.parquet")]
-    train_set, test, model, predictions = paths
-    train_network(CONFIG, params, train_set, test, model, predictions, importance)
+    names = ("train.parquet", "test.parquet", "model", "predictions.parquet", "out_of_fold.parquet")
+    train_set, test, model, predictions, out_of_fold = (folder / name for name in names)
+    train_network(CONFIG, params, train_set, test, model, predictions, out_of_fold, importance)
     return read_sessions(predictions)
 
 

@@ -188,13 +188,13 @@ def test_a_stage_writes_the_same_files_if_tables_are_not_read_into_memory(
         monkeypatch.setattr(sessions_module, "IN_MEMORY", max_values)
         monkeypatch.setattr(matrix, "CHUNK_BYTES", chunk_bytes)
         folder = tmp_path / name
-        train_network(
-            config, params, train, test, folder / "model", folder / "predictions.parquet", folder / "importance.csv"
-        )
+        names = ("model", "predictions.parquet", "out_of_fold.parquet", "importance.csv")
+        model, predictions, out_of_fold, importance = (folder / name for name in names)
+        train_network(config, params, train, test, model, predictions, out_of_fold, importance)
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     from_memory = outputs("memory")
-    assert {"model/network.keras", "predictions.parquet", "importance.csv"} < {*from_memory}
+    assert {"model/network.keras", "predictions.parquet", "out_of_fold.parquet", "importance.csv"} < {*from_memory}
     assert outputs("file", max_values=0) == from_memory
     in_chunks = outputs("chunks", max_values=0, chunk_bytes=4_000)
     assert in_chunks["model/encoder.json"] == from_memory["model/encoder.json"]

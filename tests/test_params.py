@@ -163,6 +163,15 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ("grid_search.halving_factor", 1, "grid_search.halving_factor: expected greater than or equal to 2, got 1"),
         ("grid_search.grid.batch_size", [], "grid_search.grid.batch_size: expected at least 1 entry"),
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
+        ("train_strong.candidates", [], "train_strong.candidates: expected at least 1 entry"),
+        ("train_strong.candidates", [{}, {"layer": [4]}], "train_strong: candidates: number 2: layer: unknown key"),
+        ("train_strong.candidates", [{"dropout": 1}], "candidates: number 1: network.dropout: expected less than 1"),
+        ("train_strong.candidates", [{"patience": 1}], "number 1: training.patience needs a validation_split"),
+        ("train_strong.candidates", [{}, {"l2": 0.1}, {}], "train_strong: candidates: number 3 is listed twice"),
+        ("train_strong.candidates", [{"ensemble_size": 3}], "ensemble_size in number 1: all candidates have the same"),
+        ("train_reference.trees.l2_regularization", -1, "l2_regularization: expected greater than or equal to 0"),
+        ("train_reference.trees.max_features", 0, "train_reference.trees.max_features: expected greater than 0"),
+        ("train_reference.trees.max_features", 1.1, "max_features: expected less than or equal to 1, got 1.1"),
         # unknown choices
         ("split.strategy", "date", "split.strategy: expected 'stratified', 'grouped' or 'temporal', got 'date'"),
         (

@@ -102,7 +102,7 @@ def change_scores(folder: Path, name: str, **changes: Any) -> None:
 def test_the_headline_is_about_the_best_model(page: str) -> None:
     headline = "The 10% of sessions ranked most likely to end in a purchase contain 31% of all purchases."
     assert f"<h1>{headline}</h1>" in page
-    assert "The best of 6 models, boosted trees" in text(page)
+    assert "The best of 7 models, boosted trees" in text(page)
     assert "77% of cases (95% CI 76% to 78%;" in text(page)
 
 
@@ -146,7 +146,7 @@ def test_models_are_compared_in_words(page: str) -> None:
         "The strong network vs. boosted trees: AUC −0.010 (95% CI −0.016 to −0.004), worse.",
     ):
         assert sentence in section
-    assert "p < 0.001" in section and "not corrected for the 6 comparisons" in section
+    assert "p < 0.001" in section and "not corrected for the 7 comparisons" in section
 
 
 def test_a_constant_prediction_scores_as_scikit_learn_computes_it() -> None:
@@ -156,17 +156,17 @@ def test_a_constant_prediction_scores_as_scikit_learn_computes_it() -> None:
     assert scores["brier"] == pytest.approx(brier_score_loss(targets, np.full(100, 0.3)))
 
 
-def test_every_model_is_in_every_curve_with_a_color_and_a_dash_of_its_own(page: str) -> None:
+def test_every_model_is_in_every_curve_in_a_style_of_its_own(page: str) -> None:
     svgs = pictures(page)
     assert {"aucs", *CURVES, "loss", "grid"} <= set(svgs)
     for name in ("aucs", *CURVES, "loss"):
         for style, model in enumerate(MODELS if name != "loss" else NETWORKS):
-            assert f"var(--line-{style})" in svgs[name]
+            assert f"var(--line-{style % len(PALETTE)})" in svgs[name]
             assert LABELS[model] in svgs[name]
-    dashes = set()
-    for style in range(1, 6):
-        dashes |= set(re.findall(rf"stroke-dasharray: ([^;]*);[^\"]*var\(--line-{style}\)", svgs["roc"])[:1])
-    assert len(dashes) == 5
+    styles = set(re.findall(r'style="([^"]*var\(--line-\d\)[^"]*)"', svgs["roc"]))
+    assert len(styles) == len(MODELS), "no two models have both the color and the dash of the other"
+    for color in range(len(PALETTE)):
+        assert any(f"var(--line-{color})" in style for style in styles)
 
 
 def test_pictures_have_a_description_and_the_colors_and_the_font_of_the_page(page: str) -> None:
@@ -225,7 +225,7 @@ def test_the_page_shows_params_yaml_with_its_comments_and_without_runtime(folder
 def test_the_summary_is_a_table_the_comparisons_and_three_lines(write_report: Write) -> None:
     _, summary = write_report()
     table, comparisons = summary.count("\n|"), summary.count("\n- ")
-    assert (table, comparisons) == (2 + len(MODELS), 6)
+    assert (table, comparisons) == (2 + len(MODELS), 7)
     assert len([line for line in summary.splitlines() if line]) - table - comparisons <= 3
     assert "| boosted trees | 0.770 (0.756 to 0.784) |" in summary
     assert "31% of all purchases** (boosted trees). The data is simulated." in summary

@@ -37,7 +37,7 @@ def train(source: Path) -> None:
     train_set, test_set, targets = (Path(f"data/split/{name}.parquet") for name in ("train", "test", "test_targets"))
     prepare.main(source, SESSIONS)
     split.main(SESSIONS, train_set, test_set, targets, Path("data.json"))
-    train_base.main(train_set, test_set, MODEL, PREDICTIONS, Path("importance.csv"))
+    train_base.main(train_set, test_set, MODEL, PREDICTIONS, Path("out_of_fold.parquet"), Path("importance.csv"))
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -19,7 +19,7 @@ from stages.lib.dataset.matrix import Matrix
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.dataset.splits import cv_folds, train_test_split
-from stages.lib.modeling.cross_validation import Predictor, fit_fold
+from stages.lib.modeling.cross_validation import fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.model import Model, train_model
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Every stage that fits something, in order. What they are run with and what they write is in dvc.yaml.
-FITTING = ("split", "train_base", "grid_search", "smote_train", "train_strong", "train_reference")
+FITTING = ("split", "train_base", "grid_search", "smote_train", "train_strong", "train_reference", "blend")
 # Outputs that hold test rows or describe them, and may change with them.
 OF_TEST_ROWS = ("data/split/test.parquet", "data/split/test_targets.parquet", "data/predictions/", "metrics/data.json")
 SMALL = {
@@ -43,6 +43,7 @@ SMALL = {
     "validation.calibration": "isotonic",
     "train_strong.network.layers": [6],
     "train_strong.network.ensemble_size": 2,
+    "train_strong.candidates": [{}, {"dropout": 0.3}],
     "train_reference.trees.max_iter": 5,
 }
 
@@ -112,7 +113,7 @@ def test_absurd_test_rows_change_predictions_and_nothing_that_is_fitted(
         suspects.append(json.loads(Path("metrics/data.json").read_text()).get("suspects"))
     assert files[0] == files[1]
     assert suspects[0] == suspects[1]
-    assert len(predicted[0]) == 6
+    assert len(predicted[0]) == 7
     for name, before in predicted[0].items():
         after = predicted[1][name]
         # The schema holds the threshold of the decisions, which is fitted too.
@@ -166,23 +167,23 @@ def test_smote_resamples_training_rows_only_and_validates_on_real_ones(
     def train(sessions: Sessions, encoder: Encoder, *, extra_seed: int = 0, verbose: bool = False) -> Model:
         return train_model(sessions, encoder, config, strategy, 1, resample=resample)
 
-    def inspect(predictor: Predictor, sessions: Sessions) -> pd.Series:
-        validated.append({*sessions.features["position"]})
-        return pd.Series(dtype=float)
-
     monkeypatch.setattr("stages.lib.modeling.model.fit", spy)
     train(sessions, fit_encoder(sessions.features, standard_encoding()))
     for fold in cv_folds(sessions, strategy, 3, seed=1):
-        fit_fold(train, sessions, fold, standard_encoding(), inspect=inspect)
+        model, on_fold = fit_fold(train, sessions, fold, standard_encoding())
+        val = sessions.take(fold[1])
+        validated.append({*val.features["position"]})
+        assert (on_fold.targets == val.column("target").to_numpy()).all()
+        assert (on_fold.probabilities == model.predict(val.features)).all()
     assert len(fits) == len(resampled) == 1 + len(validated) == 4
     for (_, trained, _), val_positions in zip(resampled[1:], validated, strict=True):
         assert not trained & val_positions
     for encoder, trained, resampled_inputs, inputs, (val_inputs, val_targets) in fits:
         assert (inputs[:] == resampled_inputs).all()
         assert len(inputs) > len(trained) and trained <= set(buys)
-        val = positions(val_inputs[:], encoder, sessions)
-        assert len(set(val)) == len(val) and set(val) <= set(buys) - trained
-        assert [buys[position] for position in val] == val_targets.tolist()
+        held_out = positions(val_inputs[:], encoder, sessions)
+        assert len(set(held_out)) == len(held_out) and set(held_out) <= set(buys) - trained
+        assert [buys[position] for position in held_out] == val_targets.tolist()
 
 
 def positions(inputs: np.ndarray, encoder: Encoder, sessions: Sessions) -> list[int]:

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Annotated, Protocol, Self
 
 import numpy as np
+from pydantic import Field, StringConstraints, model_validator
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -24,6 +25,8 @@ from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import Encoder
 
 FILE = "blend.json"
+# Without a slash or a dot: models are loaded from folders of these names, and a path could lead out of the blend's.
+FolderName = Annotated[str, StringConstraints(pattern=r"^\w+$")]
 
 
 class SavedModel(Protocol):
@@ -39,7 +42,13 @@ class SavedModel(Protocol):
 class Weights(Section):
     """Of each model in a blend, by its name."""
 
-    weights: dict[str, float]
+    weights: dict[FolderName, Annotated[float, Field(ge=0, le=1)]]
+
+    @model_validator(mode="after")
+    def _sum_is_1(self) -> Self:
+        if not np.isclose(sum(self.weights.values()), 1):
+            raise ValueError("the weights do not add up to 1")
+        return self
 
     @classmethod
     def fit(cls, probabilities: Mapping[str, np.ndarray], targets: np.ndarray) -> Self:
@@ -128,8 +137,7 @@ def load_model(folder: Path) -> SavedModel:
     if (folder / FILE).exists():
         with file_errors(folder / FILE, "the weights of a blend", "expected the folder of a trained model"):
             weights = Weights.model_validate_json((folder / FILE).read_bytes())
-        # The name alone: a path that leaves the folder leads nowhere.
-        folders = {name: folder / Path(name).name for name, weight in weights.weights.items() if weight}
+        folders = {name: folder / name for name, weight in weights.weights.items() if weight}
         decisions = {name: Decision.load(part / "decision.json") for name, part in folders.items()}
         return Blend(weights, {name: load_model(part) for name, part in folders.items()}, decisions)
     # Imported here: TensorFlow takes seconds, and scikit-learn one.

@@ -4,12 +4,15 @@ Only names of scikit-learn that are not public give access to these: `_predictor
 the predictions to those of the classifier.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.lib.format import read_array
+from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
@@ -91,7 +94,7 @@ class BoostedTrees:
         places = np.arange(inputs.shape[1], dtype=np.uint32)  # of a categorical column, in `known`
         for tree, splits in zip(nodes, bitsets, strict=True):
             log_odds += TreePredictor(tree, splits, splits).predict(inputs, arrays["known"], places, n_threads=1)
-        return (1 / (1 + np.exp(-log_odds))).astype(np.float32)
+        return expit(log_odds).astype(np.float32)
 
     def save(self, folder: Path, decision: Decision, schema: Schema) -> None:
         """Write trees.npz, encoder.json, decision.json and schema.json, atomically; equal trees give equal bytes."""
@@ -110,11 +113,12 @@ class BoostedTrees:
             InputError: the file is none that `save` wrote, perhaps with another version of scikit-learn.
         """
         path, encoder = folder / FILE, Encoder.load(folder / "encoder.json")
+        # Of a broken zip file and the arrays in it, errors are of many kinds, from zlib's to the tokenizer's.
         with (
-            file_errors(path, "trees that were saved", "expected the folder of a trained model", (KeyError, EOFError)),
-            np.load(path, allow_pickle=False) as file,
+            file_errors(path, "trees that were saved", "expected the folder of a trained model", (Exception,)),
+            zipfile.ZipFile(path) as file,
         ):
-            arrays = {name: file[name] for name in ARRAYS}
+            arrays = {name: _read(file, f"{name}.npy") for name in ARRAYS}
         if not _is_sound(arrays, len(encoder.is_categorical)):
             raise InputError(f"{path}: not trees that this version of scikit-learn can load; run the stage again")
         return cls(encoder, arrays)
@@ -124,6 +128,8 @@ def _arrays_of(classifier: HistGradientBoostingClassifier) -> dict[str, np.ndarr
     predictors = [predictor for (predictor,) in classifier._predictors]
     known, _ = classifier._bin_mapper.make_known_categories_bitsets()
     is_categorical = classifier.is_categorical_
+    if is_categorical is None:  # if none is
+        is_categorical = np.zeros(classifier.n_features_in_, bool)
     categories = classifier._preprocessor.named_transformers_["encoder"].categories_ if is_categorical.any() else []
     values = {
         "baseline": np.reshape(classifier._baseline_prediction, ()),
@@ -139,6 +145,12 @@ def _arrays_of(classifier: HistGradientBoostingClassifier) -> dict[str, np.ndarr
     return {name: np.asarray(values[name], dtype) for name, (dtype, _) in ARRAYS.items()}
 
 
+def _read(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Unlike those of `np.load`, what is not an array is an error."""
+    with file.open(name) as member:
+        return read_array(member, allow_pickle=False)
+
+
 def _split(array: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
     return np.split(array, counts.cumsum()[:-1]) if len(counts) else []
 
@@ -149,13 +161,16 @@ def _is_sound(arrays: dict[str, np.ndarray], n_columns: int) -> bool:
         return False
     for name in ("nodes", "bitsets", "categories"):
         counts = arrays[f"n_{name}"]
-        if (counts < 0).any() or counts.sum() != len(arrays[name]):
+        # A sum of numbers that are too large could be the right one again, modulo 2^64.
+        if ((counts < 0) | (counts > len(arrays[name]))).any() or counts.sum() != len(arrays[name]):
             return False
     n_categorical, columns = len(arrays["n_categories"]), arrays["columns"]
     shapes = {arrays["bitsets"].shape[1], arrays["known"].shape[1]}
     if shapes != {WORDS} or len(arrays["known"]) != n_categorical or len(arrays["n_nodes"]) != len(arrays["n_bitsets"]):
         return False
-    if sorted(columns) != [*range(n_columns)] or not arrays["n_nodes"].all() or not arrays["n_categories"].all():
+    if sorted(columns) != [*range(n_columns)] or n_categorical > n_columns:
+        return False
+    if not arrays["n_nodes"].all() or not arrays["n_categories"].all():
         return False
     return all(
         _leads_to_leaves(nodes, n_bitsets, n_columns, n_categorical)

@@ -86,10 +86,13 @@ class OutOfFold:
 
     def write(self, path: Path, train: Sessions) -> None:
         """Write the keys of these rows of the training set, and fold, target and probability."""
-        table = train.select("key").take(self.positions).to_arrow()
-        for name in ("fold", "target", "probability"):
-            values = pa.array({"fold": self.folds, "target": self.targets, "probability": self.probabilities}[name])
-            table = table.append_column(pa.field(f"_{name}", values.type, metadata={"role": name}), values)
+        keys = train.select("key").take(self.positions).to_arrow()  # a table without columns has no rows either
+        fields, arrays = [*keys.schema], [*keys.columns]
+        columns = {"fold": self.folds, "target": self.targets, "probability": self.probabilities}
+        for name, values in columns.items():
+            arrays.append(pa.array(values))
+            fields.append(pa.field(f"_{name}", arrays[-1].type, metadata={"role": name}))
+        table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=keys.schema.metadata))
         write_sessions(path, Sessions(table))
 
     @classmethod

@@ -43,18 +43,16 @@ def choose(losses: np.ndarray) -> int:
 
 
 def choose_without(losses: np.ndarray, fold: int) -> int:
-    """The candidate that all folds but this one would have chosen, of those that were trained in it.
+    """The candidate that the other folds prefer, of those that were trained in this one.
 
-    In a pilot fold, where all were trained, the other pilot fold alone says which half goes on.
+    For a pilot fold, the other pilot fold alone says: a pilot fold has a say in what was trained in the later ones.
     """
-    candidates = np.arange(len(losses))
-    others = [other for other in range(losses.shape[1]) if other != fold]
-    if fold < PILOT_FOLDS and len(losses) > 1 and others:
-        candidates = np.array(_better_half(losses[:, [other for other in others if other < PILOT_FOLDS]]))
-    candidates = candidates[~np.isnan(losses[candidates, fold])]
-    shared = losses[np.ix_(candidates, others)]
-    shared = shared[:, ~np.isnan(shared).any(axis=0)]  # folds in which all of these were trained
-    return int(candidates[shared.mean(axis=1).argmin()]) if shared.size else int(candidates[0])
+    candidates = np.flatnonzero(~np.isnan(losses[:, fold]))
+    n_asked = min(PILOT_FOLDS, losses.shape[1]) if fold < PILOT_FOLDS else losses.shape[1]
+    others = [other for other in range(n_asked) if other != fold]
+    if len(candidates) == 1 or not others:
+        return int(candidates[0])
+    return int(candidates[losses[candidates][:, others].mean(axis=1).argmin()])
 
 
 def _better_half(pilot: np.ndarray) -> list[int]:

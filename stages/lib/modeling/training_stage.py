@@ -82,7 +82,8 @@ def train_and_predict(
     best = choose(losses)
     judges = [choose_without(losses, fold) for fold in range(len(folds))]
     if len(candidates) > 1:
-        print(_describe_choice(losses, best, judges), flush=True)
+        if folds:
+            print(_describe_choice(losses, best, judges), flush=True)
         final = trainer.train_final(best, parts, seeds)
     members = [fitted[best, fold] for fold in range(len(folds))] if are_members else []
     in_folds = [fitted[judge, fold] for fold, judge in enumerate(judges)]
