@@ -1,9 +1,11 @@
 """What goes wrong with a file becomes one line that names it."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
+from stages.lib.common import cli
 from stages.lib.common.errors import InputError, file_errors, first_line
 
 
@@ -53,3 +55,40 @@ def test_other_errors_pass_through_unchanged() -> None:
 )
 def test_the_first_line_of_an_error_is_the_first_that_is_not_empty_or_its_name(error: Exception, line: str) -> None:
     assert first_line(error) == line
+
+
+def test_what_is_not_printable_is_escaped_so_that_an_error_stays_one_line() -> None:
+    error = InputError("classes 'no' and 'may\u2028be\x0c'; see\nthe next problem")
+    assert str(error).splitlines() == [r"classes 'no' and 'may\u2028be\x0c'; see", "the next problem"]
+    assert str(InputError("'grün €'")) == "'grün €'"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_ends_a_stage_in_one_line_whatever_error_a_library_makes_of_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise RuntimeError("Query interrupted") from None
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.run(main)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "test_errors: interrupted; earlier outputs are unchanged\n"
+
+
+def test_an_error_that_no_interrupt_caused_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.run(main)

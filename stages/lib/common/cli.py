@@ -34,12 +34,24 @@ def run(main: Callable[..., None]) -> None:
             choices = [choice for part in get_args(argument.annotation) for choice in get_args(part)]
             parser.add_argument(option, choices=choices or None)
     arguments = parser.parse_args()
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     # DVC and schedulers stop a stage with SIGTERM: unwinding as for Ctrl-C removes half-written files.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it ignored
+        signal.signal(signal.SIGINT, interrupt)
     try:
         main(**vars(arguments))
     except InputError as error:
         sys.exit(f"{name}: {error}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception):
+        if not interrupted:
+            raise
+        # DuckDB raises an error of its own where an interrupt reaches it.
         print(f"{name}: interrupted; earlier outputs are unchanged", file=sys.stderr)
         sys.exit(130)

@@ -11,6 +11,14 @@ class InputError(Exception):
     Its text is one line; that of several problems of a table is one for each, and the params that settle them.
     """
 
+    def __init__(self, text: str) -> None:
+        super().__init__("\n".join(map(printable, text.split("\n"))))
+
+
+def printable(text: str) -> str:
+    """The text in one line, as Python would write what is not printable: \\x0c, \\u2028."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
 
 @contextmanager
 def file_errors(path: Path, what: str, hint: str = "", errors: tuple[type[Exception], ...] = ()) -> Iterator[None]:
