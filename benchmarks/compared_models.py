@@ -1,6 +1,7 @@
 """The models that benchmarks.quality compares, each fitted on the training set only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -10,17 +11,23 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from benchmarks.tools import PARAMS
+from benchmarks.tools import PARAMS, write_params
+from stages import blend
 from stages.lib.baselines import fit_logistic
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.dataset.parquet import Frame
+from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling import compiled_loop
+from stages.lib.modeling.blend import SavedModel, load_model
 from stages.lib.modeling.boosted_trees import BoostedTrees
 from stages.lib.modeling.cross_validation import Predictor
+from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import fit_encoder
 from stages.lib.modeling.model import Model, train_model
 from stages.lib.modeling.network_stage import train_network
+from stages.lib.modeling.trainer import Candidate as TrainerCandidate
+from stages.lib.modeling.training_stage import train_and_predict
 
 THREADS = 2
 MISSING = "(missing)"
@@ -44,6 +51,7 @@ CANDIDATES = {
     "faster": Candidate("study's network, faster", "network"),
     "logistic": Candidate("logistic regression", "linear"),
     "trees": Candidate("histogram gradient boosting", "trees"),
+    "blend": Candidate("blend of strong network and trees", "blend"),
     "lightgbm": Candidate("LightGBM", "trees", "lightgbm"),
     "catboost": Candidate("CatBoost", "trees", "catboost"),
 }
@@ -66,6 +74,7 @@ def installed_models(names: list[str]) -> dict[str, FitModel]:
         "trees": lambda sessions, seed: BoostedTrees.fit(
             sessions, fit_encoder(sessions.features, encoding), settings=baselines.trees, seed=seed
         ),
+        "blend": partial(_fit_blend, params),
         "lightgbm": LightGBM,
         "catboost": CatBoost,
     }
@@ -89,17 +98,51 @@ def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
     return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
 
 
-def _fit_strong(params: Params, sessions: Sessions, seed: int) -> Model:
-    """As its stage does, which chooses a candidate by cross-validation; its predictions are not needed."""
-    compiled_loop.clear_cache()
-    config, params = params.train_strong, params.model_copy(update={"seed": seed})
-    with TemporaryDirectory() as folder:
-        names = ("train.parquet", "test.parquet", "model", "predictions.parquet", "out_of_fold.parquet")
-        train, test, model, predictions, out_of_fold = (Path(folder) / name for name in names)
-        write_sessions(train, sessions)
-        write_sessions(test, sessions.take(np.arange(1)).select("feature", "key"))
-        train_network(config, params, train, test, model, predictions, out_of_fold, points=config.candidates)
-        return Model.load(model)
+def _fit_strong(params: Params, sessions: Sessions, seed: int) -> SavedModel:
+    """As its stage does, which chooses a candidate by cross-validation."""
+    with _stage_files(params, sessions, seed) as run:
+        run.train_strong()
+        return load_model(Path("models/strong"))
+
+
+def _fit_blend(params: Params, sessions: Sessions, seed: int) -> SavedModel:
+    """As the three stages do that it takes."""
+    with _stage_files(params, sessions, seed) as run:
+        run.train_strong()
+        fit = partial(BoostedTrees.fit, settings=params.train_reference.trees, seed=seed)
+        candidate = TrainerCandidate(fit, params.train_base.encoding)
+        train_and_predict([candidate], run.params, *run.paths("trees"), save=partial(_save, folder="models/trees"))
+        blend.main(Path("out_of_fold"), Path("predictions"), Path("models"))
+        return load_model(Path("models/blend"))
+
+
+def _save(model: BoostedTrees, decision: Decision, schema: Schema, folder: str) -> None:
+    model.save(Path(folder), decision, schema)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    params: Params
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        names = ("train.parquet", "test.parquet", f"predictions/{name}.parquet", f"out_of_fold/{name}.parquet")
+        return tuple(map(Path, names))
+
+    def train_strong(self) -> None:
+        compiled_loop.clear_cache()
+        config, (train, test, predictions, out_of_fold) = self.params.train_strong, self.paths("strong")
+        model = Path("models/strong")
+        train_network(config, self.params, train, test, model, predictions, out_of_fold, points=config.candidates)
+
+
+@contextmanager
+def _stage_files(params: Params, sessions: Sessions, seed: int) -> Iterator[_Stages]:
+    """A folder as the working directory, with a training set, and a test set of one row that nobody looks at."""
+    with TemporaryDirectory() as folder, chdir(folder):
+        write_params(Path("params.yaml"), {"seed": seed})
+        write_sessions(Path("train.parquet"), sessions)
+        write_sessions(Path("test.parquet"), sessions.take(np.arange(1)).select("feature", "key"))
+        yield _Stages(params.model_copy(update={"seed": seed}))
 
 
 class LightGBM:
