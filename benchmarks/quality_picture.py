@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from benchmarks.compared_models import CANDIDATES
 from benchmarks.pictures import save_svg
 
-COLORS = {"network": "#0a4a99", "trees": "#983c0c", "linear": "#1b1d21"}
+COLORS = {"network": "#0a4a99", "trees": "#983c0c", "linear": "#1b1d21", "blend": "#018170"}
 MARKERS = {"network": "o", "trees": "s", "linear": "o"}
 MAX_AUC_RANGE = 0.045  # models that are further behind the best one are drawn at the edge, as an arrow
 
