@@ -47,7 +47,7 @@ def with_another_model(built_checkout: Checkout, tmp_path_factory: pytest.TempPa
     apply_diff(pipeline, clone.folder / "dvc.yaml")
     output = clone.dvc("repro")
     stages = re.findall(r"^Running stage '(\w+)'", output, re.M)
-    assert stages == ["train_bayes", "evaluate"], "no other model is trained again"
+    assert stages == ["train_bayes", "blend", "evaluate"], "no other model is trained again"
     return clone
 
 

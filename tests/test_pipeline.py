@@ -14,6 +14,7 @@ from stages.lib.evaluation.registry import COMPARISONS, MODELS
 N_TEST = 60
 NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
+SAVED = [name for name in NAMES if name != "logistic"]
 
 pytestmark = pytest.mark.slow
 
@@ -95,19 +96,41 @@ def test_a_saved_model_makes_exactly_the_saved_predictions_in_a_new_process(buil
 from pathlib import Path
 
 from stages.lib.dataset.sessions import read_sessions
+from stages.lib.modeling.blend import load_model
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.model import Model
 
 test = read_sessions(Path("data/split/test.parquet"))
-for name in {NETWORKS}:
+for name in {SAVED}:
     saved = read_sessions(Path(f"data/predictions/{{name}}.parquet")).column("probability").to_numpy()
-    probabilities = Model.load(Path(f"models/{{name}}")).predict(test.features)
+    probabilities = load_model(Path(f"models/{{name}}")).predict(test.features)
     decision = Decision.load(Path(f"models/{{name}}/decision.json"))
     assert (decision.calibration.apply(probabilities) == saved).all(), name
     assert (probabilities != saved).any(), name
 """
     completed = built.run(sys.executable, "-c", program)
     assert completed.returncode == 0, completed.stderr
+
+
+@pytest.mark.parametrize("name", ["trees", "blend"])
+def test_a_log_is_scored_exactly_as_the_test_set_was_predicted(name: str, built: Checkout, tmp_path: Path) -> None:
+    output = tmp_path / "scores.parquet"
+    command = ("stages.score", f"models/{name}", "data/raw/clicks.parquet", "-o", str(output))
+    completed = built.run(sys.executable, "-m", *command)
+    assert completed.returncode == 0, completed.stderr
+    predicted = read_sessions(built.folder / f"data/predictions/{name}.parquet").to_arrow().to_pandas()
+    both = predicted.merge(pd.read_parquet(output), on="session", suffixes=("", "_scored"), validate="one_to_one")
+    assert len(both) == N_TEST and both.probability.nunique() > 5
+    assert (both.probability == both.probability_scored).all() and (both.decision == both.decision_scored).all()
+
+
+def test_each_row_of_the_training_set_has_an_out_of_fold_prediction_of_each_model(built: Checkout) -> None:
+    train = read_sessions(built.folder / "data/split/train.parquet")
+    keys = train.select("key").to_arrow()
+    for name in NAMES:
+        rows = read_sessions(built.folder / f"data/out_of_fold/{name}.parquet")
+        assert rows.select("key").to_arrow().equals(keys)
+        assert (rows.column("target") == train.column("target")).all()
+        assert {*rows.column("fold")} == {0, 1} and rows.column("probability").between(0, 1).all()
 
 
 def test_plots_are_drawn_without_errors(built: Checkout) -> None:
