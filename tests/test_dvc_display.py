@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ NAMES = {model.name for model in MODELS}
 NETWORKS = {model.name for model in MODELS if model.is_network}
 PARAM = "train_reference.trees.max_iter"
 RUN = f"dvc exp run --name more-trees -S {PARAM}=300"
+SHOW = "dvc exp show --only-changed --drop '[^:]*/[^:]*$'"
 REVISIONS = {"main", "more"}
+CHANGED = {"trees", "blend"}
 
 pytestmark = pytest.mark.slow
 
@@ -69,14 +72,12 @@ def test_metrics_show_is_a_small_table_of_models_by_metrics(clone: Clone) -> Non
 
 def test_metrics_diff_is_one_short_row_for_each_metric_that_changed(clone: Clone) -> None:
     changed = changes(clone, "metrics")
-    assert set(changed) == {"metrics/trees.json"} and "auc" in changed["metrics/trees.json"]
+    assert set(changed) == {f"metrics/{name}.json" for name in CHANGED} and "auc" in changed["metrics/trees.json"]
     shown = clone.dvc("metrics", "diff", *sorted(REVISIONS))
     assert width(shown) < 100
     header, *metrics = rows(shown)
     assert header == ["Path", "Metric", "main", "more", "Change"]
-    assert sorted(cells[:2] for cells in metrics) == sorted(
-        ["metrics/trees.json", key] for key in changed["metrics/trees.json"]
-    )
+    assert sorted(cells[:2] for cells in metrics) == sorted([file, key] for file in changed for key in changed[file])
 
 
 def test_params_diff_is_one_row_for_the_param_that_changed(clone: Clone) -> None:
@@ -88,21 +89,21 @@ def test_params_diff_is_one_row_for_the_param_that_changed(clone: Clone) -> None
 
 @pytest.mark.parametrize("columns", ["--unset=COLUMNS", "COLUMNS=120"], ids=["piped", "in 120 columns"])
 def test_experiments_fit_in_200_characters(experimented: Clone, columns: str) -> None:
-    shown = experimented.run("env", columns, "dvc", "exp", "show", "--only-changed").stdout
+    shown = experimented.run("env", columns, *shlex.split(SHOW)).stdout
     # On another day than that of the commit, DVC shows its date in place of the time, which is longer by 4, and where
     # an experiment was queued, two more columns.
     assert width(shown) < 200 - 4 - len("State    Executor  ")
     assert "…" not in shown
     header, *experiments = rows(shown)
-    metrics = {"metrics/trees.json:auc", "metrics/trees.json:accuracy"}
+    metrics = {f"metrics/{name}.json:{key}" for name in CHANGED for key in ("auc", "accuracy")}
     assert "metrics/trees.json:auc" in header and PARAM in header
-    assert set(header) - metrics - {PARAM} == {"Experiment", "Created", "data/predictions/trees.parquet"}
+    assert set(header) - metrics - {PARAM} == {"Experiment", "Created"}
     iterations = {cells[0].split("[")[-1].rstrip("]"): cells[header.index(PARAM)] for cells in experiments}
     assert iterations == {"workspace": "5", "main": "5", "more-trees": "300"}
 
 
 def test_the_experiment_is_the_documented_one() -> None:
-    assert RUN in (ROOT / "docs/experiments.md").read_text().splitlines()
+    assert {RUN, SHOW} <= {*(ROOT / "docs/experiments.md").read_text().splitlines()}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_curves_of_a_model_that_changed_differ_and_others_do_not(plots: dict[str
     values: dict[tuple[str, str], list[str]] = {}
     for point in drawn(chart):
         values.setdefault((point["field"], point["rev"]), []).append(point["dvc_inferred_y_value"])
-    assert {name for name in NAMES if values[name, "main"] != values[name, "more"]} == {"trees"}
+    assert {name for name in NAMES if values[name, "main"] != values[name, "more"]} == CHANGED
 
 
 def test_the_grid_has_its_points_and_its_picture_in_both_revisions(plots: dict[str, list[dict[str, Any]]]) -> None:

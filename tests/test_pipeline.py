@@ -3,13 +3,17 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from checkout import TINY, Checkout, Clone
 
+from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import read_sessions
-from stages.lib.evaluation.registry import COMPARISONS, MODELS
+from stages.lib.evaluation.registry import BLENDED, COMPARISONS, MODELS
+from stages.lib.modeling.blend import Weights, load_model, save_blend
+from stages.lib.modeling.decision import Decision
 
 N_TEST = 60
 NAMES = [model.name for model in MODELS]
@@ -109,6 +113,17 @@ for name in {SAVED}:
 """
     completed = built.run(sys.executable, "-c", program)
     assert completed.returncode == 0, completed.stderr
+
+
+def test_a_blend_of_a_network_and_trees_weights_what_they_predicted(built: Checkout, tmp_path: Path) -> None:
+    parts = [built.folder / "models" / name for name in BLENDED]
+    decision, schema = Decision.load(parts[0] / "decision.json"), Schema.load(parts[0] / "schema.json")
+    weights = Weights(weights=dict.fromkeys(BLENDED, 0.5))
+    save_blend(tmp_path / "blend", weights, parts, decision, schema)
+    predicted = {name: read_sessions(built.folder / f"data/predictions/{name}.parquet") for name in BLENDED}
+    expected = weights.apply({name: rows.column("probability").to_numpy() for name, rows in predicted.items()})
+    test = read_sessions(built.folder / "data/split/test.parquet")
+    np.testing.assert_array_equal(load_model(tmp_path / "blend").predict(test.features), expected)
 
 
 @pytest.mark.parametrize("name", ["trees", "blend"])
