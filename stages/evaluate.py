@@ -33,7 +33,8 @@ def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path,
         if model.is_network:
             folder = models / model.name
             with file_errors(folder, "a trained model", "run the stage that trains it", (KeyError,)):
-                scores[model.name] |= json.loads((folder / "training.json").read_bytes())
+                training = json.loads((folder / "training.json").read_bytes())
+                scores[model.name] |= {name: training[name] for name in ("inputs", "point")}
                 histories[model.name] = pd.read_csv(folder / "history.csv")
     comparisons = [
         {"model": name, "reference": reference} | compare_aucs(targets, probabilities[name], probabilities[reference])

@@ -66,7 +66,8 @@ def test_too_few_purchases_for_smote_are_refused_before_training(
     write_sessions(Path("train.parquet"), train)
     write_sessions(Path("test.parquet"), train.select("feature"))
     Path("predictions.parquet").write_bytes(EARLIER)
-    error = run_stage("smote_train", "train.parquet", "test.parquet", "model", "predictions.parquet").error
+    paths = ("train.parquet", "test.parquet", "model", "predictions.parquet", "out_of_fold.parquet")
+    error = run_stage("smote_train", *paths).error
     assert error.startswith("smote_train: ") and "smote_train.k_neighbors: 30" in error
     assert "24 purchases" in error and "at most 23" in error
     assert Path("predictions.parquet").read_bytes() == EARLIER

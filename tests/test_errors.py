@@ -75,6 +75,7 @@ def test_an_interrupt_ends_a_stage_in_one_line_whatever_error_a_library_makes_of
 
     monkeypatch.setattr("sys.argv", ["stage"])
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a process of its own
     try:
         with pytest.raises(SystemExit) as ended:
             cli.run(main)

@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers import RunStage
+from scipy.stats import sem
+from sklearn.metrics import roc_auc_score
 
 from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles, write_sessions
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
@@ -16,7 +18,7 @@ from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
 NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
-PATHS = [Path("test_targets.parquet"), Path("predictions"), Path("models"), Path("metrics")]
+PATHS = [Path("test_targets.parquet"), *map(Path, ("predictions", "out_of_fold", "models", "metrics"))]
 ROWS = 200
 
 
@@ -30,10 +32,11 @@ def probabilities(workdir: Path) -> dict[str, np.ndarray]:
     for position, name in enumerate(NAMES):
         result[name] = rng.beta(1 + targets, 4 + position).astype(np.float32)
         write_predictions(name, result[name])
+        write_out_of_fold(name, position + 1)
     for epochs, name in enumerate(NETWORKS, start=1):
         folder = Path("models") / name
         folder.mkdir(parents=True)
-        (folder / "training.json").write_text(json.dumps({"inputs": 10 * epochs}))
+        (folder / "training.json").write_text(json.dumps({"inputs": 10 * epochs, "point": {}}))
         history = pd.DataFrame({"epoch": range(1, epochs + 1), "loss": 0.5, "val_loss": 0.6})
         history.drop(columns="val_loss" if name == "base" else []).to_csv(folder / "history.csv", index=False)
     return result
@@ -54,6 +57,14 @@ def write_predictions(name: str, probability: np.ndarray, **extra_seeds: np.ndar
     position = table.schema.get_field_index("decision")
     field = table.schema.field(position).with_metadata({"role": "decision", "threshold": "0.25"})
     write_sessions(path, Sessions(table.cast(table.schema.set(position, field))))
+
+
+def write_out_of_fold(name: str, seed: int, n_folds: int = 4) -> None:
+    rows, rng = np.arange(ROWS if n_folds else 0), np.random.default_rng(seed)
+    targets = (rows % 5 == 0).astype(np.int64)
+    probability = rng.beta(1 + targets, 4).astype(np.float32)
+    path = Path("out_of_fold") / f"{name}.parquet"
+    write_columns(path, key=rows, fold=rows % (n_folds or 1), target=targets, probability=probability)
 
 
 def evaluate(run_stage: RunStage) -> dict[str, Any]:
@@ -93,6 +104,18 @@ def test_networks_alone_have_inputs_and_losses(run_stage: RunStage, probabilitie
     validated = [f"{name}_val" for name in NETWORKS if name != "base"]
     assert set(losses) == {"epoch", *NETWORKS, *validated}
     assert losses[NETWORKS].count().to_dict() == {name: position for position, name in enumerate(NETWORKS, start=1)}
+
+
+def test_models_have_the_mean_auc_of_their_folds_and_its_standard_error_unless_there_are_none(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray]
+) -> None:
+    write_out_of_fold("trees", seed=9, n_folds=0)
+    models = evaluate(run_stage)["models"]
+    assert {name for name in NAMES if "cross_validation" not in models[name]} == {"trees"}
+    rows = read_sessions(Path("out_of_fold/strong.parquet")).to_arrow().to_pandas()
+    aucs = [roc_auc_score(fold["target"], fold["probability"]) for _, fold in rows.groupby("fold")]
+    expected = {"auc": np.mean(aucs), "auc_se": sem(aucs)}
+    assert models["strong"]["cross_validation"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_curves_have_all_models(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:

@@ -62,7 +62,7 @@ def test_sections_are_immutable() -> None:
         split.strategy = "temporal"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("base", "expected"), [("train_base", [80, 40, 10]), ("train_strong", [128, 64])])
+@pytest.mark.parametrize(("base", "expected"), [("train_base", [80, 40, 10]), ("train_strong", [256, 128])])
 def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base: str, expected: list[int]) -> None:
     write_params(**{"grid_search.base": base})
     assert Params.load().grid_base.network.layers == expected
