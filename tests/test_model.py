@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers import ROOT, as_sessions, sessions_frame, standard_encoding
 
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.calibration import Calibration
 from stages.lib.modeling.decision import Decision
@@ -63,7 +63,7 @@ def test_every_configuration_trains_stops_early_and_is_saved_as_the_same_bytes(
     ensemble_size: int, scaling: str, optimizer: str, tmp_path: Path
 ) -> None:
     sessions = as_sessions(sessions_frame(400), buys="target")
-    with_validation = ModelConfig.model_validate(PARAMS.train_strong.model_dump() | {"validation_split": 0.2})
+    with_validation = PARAMS.train_strong.with_point({}).model_copy(update={"validation_split": 0.2})
     config = with_validation.with_point(
         {
             "scaling": scaling,
