@@ -11,7 +11,7 @@ from benchmarks.compared_models import CANDIDATES
 from benchmarks.pictures import save_svg
 
 COLORS = {"network": "#0a4a99", "trees": "#983c0c", "linear": "#1b1d21", "blend": "#018170"}
-MARKERS = {"network": "o", "trees": "s", "linear": "o"}
+MARKERS = {"network": "o", "trees": "s", "linear": "o", "blend": "D"}
 MAX_AUC_RANGE = 0.045  # models that are further behind the best one are drawn at the edge, as an arrow
 
 

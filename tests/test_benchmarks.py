@@ -166,7 +166,7 @@ def test_quality_compares_each_model_with_the_best_trees(
     quality.main()
     (result,) = json.loads(Path("q.json").read_text())["tables"].values()
     printed = capsys.readouterr().out
-    assert "strong network" in printed and "number 1 is chosen" in printed and "<svg" in Path("q.svg").read_text()
+    assert "strong network" in printed and "candidate 1 is chosen" in printed and "<svg" in Path("q.svg").read_text()
     assert result["reference"] == "trees"
     assert set(result["models"]) == {"strong", "logistic", "trees"}
     for metrics in result["models"].values():

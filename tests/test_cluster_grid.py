@@ -21,8 +21,9 @@ from joblib import delayed
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import Params
+from stages.lib.common.processes import Call
 from stages.lib.tuning import workers
-from stages.lib.tuning.workers import Call, worker_pool
+from stages.lib.tuning.workers import worker_pool
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 RESUME = "run the stage again to resume"

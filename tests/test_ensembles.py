@@ -11,7 +11,7 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
 from stages.lib.common.params import ModelConfig, Params
-from stages.lib.common.processes import Call, in_this_process, process_pool
+from stages.lib.common.processes import Call, OnResult, in_this_process, process_pool
 from stages.lib.dataset.sessions import write_sessions
 from stages.lib.dataset.splits import cv_folds
 from stages.lib.modeling.model import Model
@@ -43,7 +43,7 @@ class Spy:
     def __init__(self) -> None:
         self.results: list[Any] = []
 
-    def __call__(self, calls: Iterable[Call]) -> list[Any]:
+    def __call__(self, calls: Iterable[Call], on_result: OnResult | None = None) -> list[Any]:
         self.results.append(in_this_process(calls))
         return self.results[-1]
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -18,12 +18,13 @@ from talos.parameters.ParamSpace import ParamSpace
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
 from stages.lib.tuning.shard import lock
-from stages.lib.tuning.workers import Call, Pool, worker_pool
+from stages.lib.tuning.workers import worker_pool
 
 pytestmark = pytest.mark.slow
 
@@ -53,16 +54,6 @@ def two_folds() -> list[Fold]:
 @pytest.fixture(scope="module")
 def folds(base: ModelConfig, two_folds: list[Fold]) -> Folds:
     return {base.encoding: two_folds}
-
-
-def in_this_process(calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
-    """A pool without workers, which would load TensorFlow again."""
-    results = []
-    for function, arguments, keywords in calls:
-        results.append(function(*arguments, **keywords))
-        if on_result:
-            on_result()
-    return results
 
 
 def search(

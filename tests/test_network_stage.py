@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
-from stages.lib.common.params import Params
+from stages.lib.common.params import ModelConfig, Params
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import fit_encoder
@@ -34,10 +34,10 @@ def sessions(tmp_path: Path) -> Sessions:
     return sessions
 
 
-def train(folder: Path, params: Params, importance: Path | None = None) -> Sessions:
+def train(folder: Path, params: Params, importance: Path | None = None, config: ModelConfig = CONFIG) -> Sessions:
     names = ("train.parquet", "test.parquet", "model", "predictions.parquet", "out_of_fold.parquet")
     train_set, test, model, predictions, out_of_fold = (folder / name for name in names)
-    train_network(CONFIG, params, train_set, test, model, predictions, out_of_fold, importance)
+    train_network(config, params, train_set, test, model, predictions, out_of_fold, importance)
     return read_sessions(predictions)
 
 
@@ -68,3 +68,15 @@ def test_extra_seeds_add_predictions_and_change_nothing_else(sessions: Sessions,
     extra = several.select("extra_seed").to_arrow()
     assert extra.column_names == ["probability_1", "probability_2"]
     assert not extra["probability_1"].equals(extra["probability_2"])
+
+
+def test_columns_of_more_categories_than_are_told_apart_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = sessions_frame(120).assign(code=[f"code {number % 30}" for number in range(120)])
+    sessions = as_sessions(frame, buys="target")
+    write_sessions(tmp_path / "train.parquet", sessions)
+    write_sessions(tmp_path / "test.parquet", sessions.select("feature"))
+    train(tmp_path, params_with(folds=0), config=CONFIG.with_point({"max_categories": 20}))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("column")]
+    assert lines == ["column 'code': of 30 categories the 19 most frequent are told apart (encoding.max_categories)"]

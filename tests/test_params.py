@@ -177,7 +177,7 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         (
             "runtime.backend",
             "127.0.0.1:8786",
-            "runtime.backend: expected loky or the address of a Dask scheduler, such as tcp://127.0.0.1:8786, got",
+            "runtime.backend: expected local or the address of a Dask scheduler, such as tcp://127.0.0.1:8786, got",
         ),
         (
             "runtime.engine",

@@ -28,6 +28,19 @@ def test_results_are_in_the_order_of_the_calls(pool: Pool) -> None:
     assert pool([]) == []
 
 
+def test_each_result_is_told_when_it_is_there(pool: Pool) -> None:
+    told: list[int] = []
+    pool([delayed(pow)(2, number) for number in range(5)], on_result=lambda: told.append(1))
+    assert len(told) == 5
+
+
+def test_there_are_at_most_so_many_workers_as_are_allowed_and_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    with process_pool(max_workers=2) as pool:
+        processes = {process for _ in range(3) for process in pool([delayed(os.getpid)()] * 6)}
+    assert 1 <= len(processes) <= 2 and os.getpid() not in processes
+
+
 def test_each_core_has_a_worker(pool: Pool, tmp_path: Path) -> None:
     # Each waits until the other one has begun.
     wait = "import os, time; open({0!r}, 'w')\nwhile not os.path.exists({1!r}): time.sleep(0.01)"

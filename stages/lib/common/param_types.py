@@ -41,9 +41,9 @@ def _check_not_one(value: int) -> int:
 
 
 def _check_backend(value: str) -> str:
-    if value != "loky" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", value):
+    if value != "local" and not re.fullmatch(r"(tcp|tls)://\S+:\d+", value):
         example = "tcp://127.0.0.1:8786"
-        raise ValueError(f"expected loky or the address of a Dask scheduler, such as {example}, got {value!r}")
+        raise ValueError(f"expected local or the address of a Dask scheduler, such as {example}, got {value!r}")
     return value
 
 

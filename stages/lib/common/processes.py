@@ -6,10 +6,10 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import joblib
 
@@ -18,29 +18,42 @@ from stages.lib.common.errors import InputError
 
 # A call as `joblib.delayed` makes it.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-Pool = Callable[[Iterable[Call]], list[Any]]  # makes the calls, each on the next free worker; the results are in order
+OnResult = Callable[[], object]
 
 
-def in_this_process(calls: Iterable[Call]) -> list[Any]:
+class Pool(Protocol):
+    """Makes calls, each on the next free worker."""
+
+    def __call__(self, calls: Iterable[Call], on_result: OnResult | None = None) -> list[Any]:
+        """The results, in the order of the calls; `on_result` is called here whenever a call is done."""
+
+
+def in_this_process(calls: Iterable[Call], on_result: OnResult | None = None) -> list[Any]:
     """A pool without workers."""
-    return [function(*arguments, **keywords) for function, arguments, keywords in calls]
+    results = []
+    for function, arguments, keywords in calls:
+        results.append(function(*arguments, **keywords))
+        if on_result:
+            on_result()
+    return results
 
 
 @contextmanager
-def process_pool(*modules: str) -> Iterator[Pool]:
-    """Start a worker for each core; with a single core, this process makes all calls.
+def process_pool(*modules: str, max_workers: int | None = None) -> Iterator[Pool]:
+    """A worker for each core; if that is a single one, this process makes all calls.
 
     The modules are loaded once, by a process that computes nothing and of which the workers are forks: this takes half
-    the time of loading them in each worker, and meanwhile this process can read its data. Each worker has one thread,
-    so that results do not depend on the number of cores.
+    the time of loading them in each worker. It begins at once, while this process reads its data. Each worker has one
+    thread, so that results do not depend on the number of cores.
 
     Args:
         modules: that the workers need. They may start no threads when they are imported.
+        max_workers: at most so many.
 
     Raises:
         InputError: a worker was killed.
     """
-    if (n_workers := joblib.cpu_count()) == 1:
+    if (n_workers := min(joblib.cpu_count(), max_workers or joblib.cpu_count())) == 1:
         yield in_this_process
         return
     # TensorFlow may only be forked where fork is the system's usual way to start a process.
@@ -48,23 +61,29 @@ def process_pool(*modules: str) -> Iterator[Pool]:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context.set_forkserver_preload([*modules])
+    if context.get_start_method() == "forkserver":
+        forkserver.ensure_running()
     connections: list[Connection] = []
     processes: list[BaseProcess] = []
-    try:
-        for _ in range(n_workers):
+
+    def pool(calls: Iterable[Call], on_result: OnResult | None = None) -> list[Any]:
+        while len(connections) < n_workers:  # at the first call, since a worker starts when the modules are loaded
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(there,), daemon=True)
             process.start()
             processes.append(process)
             there.close()  # so that the connection ends when the worker does
             connections.append(here)
-        yield lambda calls: _distribute([*calls], connections)
+        return _distribute([*calls], connections, on_result)
+
+    try:
+        yield pool
     finally:
         for started in processes:
             started.kill()  # workers have nothing to clean up
 
 
-def _distribute(calls: list[Call], connections: list[Connection]) -> list[Any]:
+def _distribute(calls: list[Call], connections: list[Connection], on_result: OnResult | None) -> list[Any]:
     results: list[Any] = [None] * len(calls)
     pending = iter(enumerate(calls))
     current: dict[Connection, int] = {}  # the number of the call that a worker makes
@@ -87,6 +106,8 @@ def _distribute(calls: list[Call], connections: list[Connection]) -> list[Any]:
                 else:
                     results[current.pop(connection)] = value
                     send_next(connection)
+                    if on_result:
+                        on_result()
     except (EOFError, ConnectionError):
         raise InputError("a worker was killed, perhaps for lack of memory; run the stage again") from None
     return results

@@ -1,15 +1,17 @@
 """What all training stages have in common: cross-validate, choose a threshold, train the final model, predict."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from joblib import delayed
 
-from stages.lib.common.params import Params
+from stages.lib.common.params import Encoding, Params
 from stages.lib.common.processes import Pool, in_this_process
+from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import read_sessions
 from stages.lib.dataset.splits import cv_folds
@@ -77,13 +79,14 @@ def train_and_predict(
         by_strategy = "stratified" if strategy == "temporal" else strategy
         parts = folds if are_members else cv_folds(sessions, by_strategy, ensemble_size, seed)
         seeds = seeds[int(are_members) :]
+    _print_grouped_categories(sessions.features, (candidate.encoding for candidate in candidates))
     trainer = Trainer(candidates, sessions, train.absolute(), pool, ensemble_size)
     losses, fitted, final = trainer.cross_validate(folds, parts, seeds)
     best = choose(losses)
     judges = [choose_without(losses, fold) for fold in range(len(folds))]
     if len(candidates) > 1:
         if folds:
-            print(_describe_choice(losses, best, judges), flush=True)
+            _print_choice(losses, best, judges)
         final = trainer.train_final(best, parts, seeds)
     members = [fitted[best, fold] for fold in range(len(folds))] if are_members else []
     in_folds = [fitted[judge, fold] for fold, judge in enumerate(judges)]
@@ -103,11 +106,22 @@ def train_and_predict(
     return pd.DataFrame(dict(enumerate(inspected, start=1)))
 
 
-def _describe_choice(losses: Any, best: int, judges: Sequence[int]) -> str:
-    means = ", ".join(f"{mean:.4f}" for mean in pd.DataFrame(losses).mean(axis=1))
-    text = f"mean log loss of the candidates: {means}; number {best + 1} is chosen"
+def _print_grouped_categories(features: Frame, encodings: Iterable[Encoding]) -> None:
+    """Print a line for each column with more categories than an encoding tells apart."""
+    at_most = min(encoding.max_categories for encoding in encodings)
+    for name, column in features.items():
+        if not pd.api.types.is_numeric_dtype(column) and (found := column.nunique()) > at_most:
+            told_apart = f"of {found:,} categories the {at_most - 1} most frequent are told apart"
+            print(f"column '{name}': {told_apart} (encoding.max_categories)", flush=True)
+
+
+def _print_choice(losses: np.ndarray, best: int, judges: Sequence[int]) -> None:
+    for number, by_fold in enumerate(losses, start=1):
+        trained = by_fold[~np.isnan(by_fold)]
+        print(f"candidate {number}: log loss {trained.mean():.4f} in {len(trained)} folds")
     others = sorted({judge + 1 for judge in judges} - {best + 1})
-    return text + (f", and in some folds number {', '.join(map(str, others))}" if others else "")
+    elsewhere = f"; number {', '.join(map(str, others))} where a fold has no say" if others else ""
+    print(f"candidate {best + 1} is chosen{elsewhere}", flush=True)
 
 
 # These run in workers: see the trainer.

@@ -13,13 +13,13 @@ from joblib import delayed
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig
+from stages.lib.common.processes import Pool
 from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.matrix import iter_matrix
 from stages.lib.tuning.folds import Folds
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import Point, shards
 from stages.lib.tuning.shard import EPOCHS, METRIC, METRICS, POINT, run_shard
-from stages.lib.tuning.workers import Pool
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where it is used, so that workers load TensorFlow a quarter of a second sooner

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import joblib
-from joblib import delayed
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from typing import TYPE_CHECKING, Any
 
 from stages.lib.common.errors import InputError
+from stages.lib.common.processes import Call, OnResult, Pool, process_pool
 
 if TYPE_CHECKING:
     from distributed import Client
 
-LOKY = "loky"
+LOCAL = "local"
 RESUME = "run the stage again to resume"
 TIMEOUT = 10  # seconds, for a scheduler to answer, and for a first worker to join it
-
-Call = tuple[Callable, tuple, dict[str, Any]]
 
 
 def _hash_of_code() -> str:
@@ -40,27 +33,19 @@ def _hash_of_code() -> str:
 CODE = _hash_of_code()  # taken on import, so that a worker of a cluster knows which code it has loaded
 
 
-class Pool(Protocol):
-    """Workers. They load TensorFlow from the start, while this process reads its data."""
-
-    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
-        """The results of `joblib.delayed` calls, in order; each call is made by the next free worker.
-
-        `on_result` is called here whenever one of them is done.
-        """
-
-
-def worker_pool(max_workers: int, backend: str = LOKY) -> AbstractContextManager[Pool]:
+def worker_pool(max_workers: int, backend: str = LOCAL) -> AbstractContextManager[Pool]:
     """Start a pool, whose workers live as long as the context, so that each loads and compiles only once.
 
     Args:
         max_workers: on this machine; there are no more than cores.
-        backend: LOKY for processes on this machine, or the address of a Dask scheduler, all of whose workers are used.
+        backend: LOCAL for processes on this machine, or the address of a Dask scheduler, all of whose workers are used.
 
     Raises:
         InputError: there are no workers, or they are killed.
     """
-    return _loky_pool(max_workers) if backend == LOKY else _dask_pool(backend)
+    if backend == LOCAL:
+        return process_pool("stages.lib.modeling.model", "talos", max_workers=max_workers)
+    return _dask_pool(backend)
 
 
 def print_line(line: str) -> None:
@@ -72,36 +57,6 @@ def print_line(line: str) -> None:
         print(line, flush=True)
 
 
-class _LokyPool:
-    def __init__(self, parallel: joblib.Parallel, n_workers: int) -> None:
-        self.parallel = parallel
-        self.loaded = parallel(delayed(_load_tensorflow)() for _ in range(n_workers))
-
-    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
-        list(self.loaded)
-        results = []
-        for result in self.parallel(calls):
-            results.append(result)
-            if on_result:
-                on_result()
-        return results
-
-
-@contextmanager
-def _loky_pool(max_workers: int) -> Iterator[Pool]:
-    n_workers = min(max_workers, joblib.cpu_count())
-    # A helper process of loky cleans up after killed workers, and would print warnings about them.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    try:
-        with joblib.Parallel(n_jobs=n_workers, return_as="generator") as parallel:
-            yield _LokyPool(parallel, n_workers)
-    except TerminatedWorkerError:
-        raise InputError(f"a worker was killed, perhaps for lack of memory; {RESUME}") from None
-    finally:
-        # Workers have nothing to clean up; if they ended by themselves, TensorFlow would take a second.
-        get_reusable_executor(kill_workers=True).shutdown(kill_workers=True)
-
-
 class _DaskPool:
     # Not joblib's Dask backend: it waits forever if workers are killed, and makes all calls in this process if there
     # is only one worker.
@@ -109,7 +64,7 @@ class _DaskPool:
         self.client = client
         self.loaded = [client.submit(_load_tensorflow, workers=[worker], pure=False) for worker in client.nthreads()]
 
-    def __call__(self, calls: Iterable[Call], on_result: Callable[[], object] | None = None) -> list[Any]:
+    def __call__(self, calls: Iterable[Call], on_result: OnResult | None = None) -> list[Any]:
         from distributed import as_completed
 
         futures = [self.client.submit(partial(_call_if_same, CODE, call), pure=False) for call in calls]
