@@ -32,12 +32,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def _draw_table(axes: Axes, result: dict[str, Any]) -> None:
     models = result["models"]
-    highest = max(metrics["auc"] for metrics in models.values())
-    lowest = min(metrics["auc"] for metrics in models.values() if metrics["auc"] > highest - MAX_AUC_RANGE)
+    errors = {name: metrics.get("auc_se", 0) for name, metrics in models.items()}
+    highest = max(metrics["auc"] + errors[name] for name, metrics in models.items())
+    aucs = {name: metrics["auc"] for name, metrics in models.items()}
+    lowest = min(auc - errors[name] for name, auc in aucs.items() if auc > max(aucs.values()) - MAX_AUC_RANGE)
     left = lowest - 0.1 * (highest - lowest) - 0.002
     for position, (name, metrics) in enumerate(models.items()):
         family, auc = CANDIDATES[name].family, metrics["auc"]
-        x, error, marker = auc, metrics.get("auc_se", 0), MARKERS[family]
+        x, error, marker = auc, errors[name], MARKERS[family]
         if auc < left:
             x, error, marker = left, 0, "<"
         axes.errorbar(x, position, xerr=error, fmt=marker, color=COLORS[family], markersize=5, clip_on=False)
