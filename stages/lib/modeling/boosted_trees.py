@@ -4,6 +4,7 @@ Only names of scikit-learn that are not public give access to these: `_predictor
 the predictions to those of the classifier.
 """
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,12 @@ class BoostedTrees:
         """Write trees.npz, encoder.json, decision.json and schema.json, atomically; equal trees give equal bytes."""
         with atomic_write(folder) as temporary:
             temporary.mkdir()
-            np.savez(temporary / FILE, allow_pickle=False, **self.arrays)
+            # What np.savez writes depends on the version of Python.
+            with zipfile.ZipFile(temporary / FILE, "w") as archive:
+                for name, array in self.arrays.items():
+                    content = io.BytesIO()
+                    np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
+                    archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
