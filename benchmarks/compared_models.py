@@ -41,7 +41,7 @@ class Candidate:
     """A model to compare."""
 
     label: str
-    family: str  # network, linear or trees
+    family: str  # network, linear, trees or blend
     package: str | None = None  # which may not be installed
 
 

@@ -238,7 +238,8 @@ def test_the_card_has_the_saved_models_and_their_limitations(
 ) -> None:
     write_report()
     card = CARD.read_text(encoding="utf-8")
-    assert "| strong network (`models/strong`) | 711 | 0.760 (0.746 to 0.774) |" in card and "models/trees" not in card
+    assert "| strong network (`models/strong`) | 711 | 0.760 (0.746 to 0.774) |" in card
+    assert "(`models/trees`) | – |" in card and "(`models/blend`) | – |" in card and "models/logistic" not in card
     assert "**The data is simulated.**" in card and "## Intended use" in card and "## Limitations" in card
     assert "are off by" not in card and "`<b>&` (AUC 0.931 on its own)" in card
     change_scores(folder, "smote", ece=0.3)
@@ -247,6 +248,21 @@ def test_the_card_has_the_saved_models_and_their_limitations(
     write_params(**{"prepare.source": "data/raw/shop.csv"})
     write_report()
     assert "simulated" not in CARD.read_text(encoding="utf-8")
+
+
+def test_the_model_that_ranks_highest_in_cross_validation_is_recommended_whatever_the_test_set_says(
+    folder: Path, write_report: Write
+) -> None:
+    write_report()
+    assert "in cross-validation on the training set, its AUC" not in CARD.read_text(encoding="utf-8")
+    change_scores(folder, "base", auc=0.9, cross_validation={"auc": 0.75, "auc_se": 0.002})
+    change_scores(folder, "strong", auc=0.6, cross_validation={"auc": 0.76, "auc_se": 0.003})
+    write_report()
+    sentence = (
+        "Use the strong network: in cross-validation on the training set, its AUC of 0.760 ± 0.003 is the highest, "
+        "ahead of the study's network with 0.750."
+    )
+    assert sentence in CARD.read_text(encoding="utf-8")
 
 
 def test_only_simulated_data_is_called_simulated(write_report: Write, write_params: WriteParams) -> None:

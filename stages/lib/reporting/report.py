@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from stages.lib.evaluation.registry import BLENDED
 from stages.lib.reporting import sentences
 from stages.lib.reporting.grid_plot import in_most_folds, is_cut
 from stages.lib.reporting.metrics_files import read_csv, read_evaluation, read_json
@@ -34,6 +35,7 @@ def gather(metrics: Path) -> dict[str, Any]:
         "scores": scores,
         "models": models,
         "networks": [model for model in models if model.is_network],
+        "saved": [model for model in models if model.is_network or model.kind == "blend" or model.name in BLENDED],
         "best": best,
         "constant": score_constant_prediction(evaluation["test"]),
         "headline": sentences.headline(scores[best.name]),
