@@ -104,7 +104,8 @@ def test_a_unit_test_can_neither_start_a_stage_nor_load_tensorflow(monkeypatch: 
 
 def test_the_unit_tests_are_those_of_the_hook_and_of_make() -> None:
     hook = " ".join(shlex.split(HOOKS["unit"]["entry"])).removeprefix(".venv/bin/")
-    dry_run = subprocess.run(["make", "--dry-run", "unit"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "--dry-run", "unit"]  # under make test, make would print its directory
+    dry_run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert hook.replace("--quiet ", "") == " ".join(shlex.split(dry_run.stdout.splitlines()[-1]))
     assert HOOKS["unit"]["stages"] == ["pre-push"] and HOOKS["unit"]["always_run"]
 
