@@ -52,7 +52,7 @@ def measure_grids(points: list[int]) -> pd.DataFrame:
 def random_fold(rows: int) -> Fold:
     inputs, targets = random_rows(rows)
     n_train = rows * 3 // 4
-    return Fold(inputs[:n_train], targets[:n_train], inputs[n_train:], targets[n_train:])
+    return Fold(inputs[:n_train], targets[:n_train], np.ones(n_train, np.float32), inputs[n_train:], targets[n_train:])
 
 
 def time_grid(

@@ -40,6 +40,7 @@ def main(
     delimiter: str | None = None,
     truncated_last_line: Literal["error", "drop"] | None = None,
     unknown_categories: Literal["error", "warn"] | None = None,
+    latest_view: bool = False,
 ) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
@@ -47,7 +48,7 @@ def main(
     csv = {"encoding": encoding, "delimiter": delimiter, "truncated_last_line": truncated_last_line}
     schema, left_out = schema.with_csv(csv), LeftOut()
     with _hints_as_options(), open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
-        sessions, keys = sessions_to_score(rows, schema, engine, left_out)
+        sessions, keys = sessions_to_score(rows, schema, engine, left_out, latest_view=latest_view)
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
         from stages.lib.modeling.blend import load_model
 

@@ -24,8 +24,10 @@ def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path
     duplicates = count_duplicates(train_set.frame("feature", "target"), test_set.frame("feature", "target"))
     write_sessions(train, train_set)
     # Targets are in a file of their own, so that dvc.yaml shows which stage can read them: only evaluate.
-    write_sessions(test, test_set.select("key", "visitor", "time", "feature"))
-    write_sessions(test_targets, test_set.select("key", "target"))
+    write_sessions(test, test_set.select("key", "visitor", "time", "view", "feature"))
+    # The visitor tells which rows of several page views belong together.
+    several_views = ("visitor", "view") if test_set.names("view") else ()
+    write_sessions(test_targets, test_set.select("key", *several_views, "target"))
     summary = {
         **summarize(rows),
         "train_rows": len(train_set),

@@ -16,7 +16,7 @@ from stages.lib.preparation.clicks import aggregate_sessions
 from stages.lib.preparation.engine import connect_duckdb
 from stages.lib.preparation.event_rows import Removed, complete_sessions
 from stages.lib.preparation.events import normalize_events
-from stages.lib.preparation.features import ORDER, session_features
+from stages.lib.preparation.features import order, session_features
 from stages.lib.preparation.visitors import assign_visitors
 
 Log: TypeAlias = list[Event] | pa.Table
@@ -29,7 +29,7 @@ SCHEMA = pa.schema([(name, TYPES.get(name, pa.int64())) for name in COLUMNS])
 
 
 def click_settings(
-    at_view: int = 3,
+    at_view: int | list[int] = 3,
     columns: dict[str, str | None] = OWN_NAMES,
     events: dict[str, list[str]] | None = None,
     page_types: dict[str, list[str]] | None = None,
@@ -44,7 +44,8 @@ def click_settings(
         "max_events_per_session": None,
     }
     return Clicks(
-        score_at_view=at_view,
+        score_at_views=[at_view] if isinstance(at_view, int) else at_view,
+        sample_weight="session",
         columns=columns,
         events=events or {name: [name] for name in EVENTS},
         page_types=page_types or {name: [name] for name in PAGE_TYPES},
@@ -84,8 +85,8 @@ def sessions_and_omitted(
     normalized = normalize_events(connection.create_table("log", as_table(log)), prepare_settings(settings), left_out)
     events = complete_sessions(assign_visitors(normalized, settings, left_out)[0].cache(), settings, removed)
     removed.report(settings, left_out)
-    sessions, omitted = session_features(aggregate_sessions(events, settings), normalized.missing, "Kauf")
-    return sessions.order_by(ORDER), omitted
+    sessions, omitted = session_features(aggregate_sessions(events, settings), settings, normalized.missing, "Kauf")
+    return sessions.order_by(order(sessions)), omitted
 
 
 def session_table(log: Log, settings: Clicks | None = None, sql: str = "SELECT 1") -> pa.Table:

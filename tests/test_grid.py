@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -46,8 +47,8 @@ def two_folds() -> list[Fold]:
     inputs = rng.normal(size=(300, 5)).astype(np.float32)
     targets = (inputs[:, 0] + rng.normal(size=300) > 0).astype(np.float32)
     return [
-        Fold(inputs[:200], targets[:200], inputs[200:], targets[200:]),
-        Fold(inputs[110:], targets[110:], inputs[:110], targets[:110]),
+        Fold(inputs[:200], targets[:200], np.ones(200, np.float32), inputs[200:], targets[200:]),
+        Fold(inputs[110:], targets[110:], np.ones(190, np.float32), inputs[:110], targets[:110]),
     ]
 
 
@@ -212,7 +213,7 @@ def test_any_param_can_be_in_the_grid(base: ModelConfig, folds: Folds, tmp_path:
 def test_each_encoding_in_the_grid_has_its_own_folds(base: ModelConfig, two_folds: list[Fold], tmp_path: Path) -> None:
     grid: Grid = {"bins": [0, 2], "learning_rate": [0.1]}
     other = base.with_point({"bins": 2}).encoding
-    negated = [Fold(-fold.inputs[:], fold.targets, fold.val_inputs, fold.val_targets) for fold in two_folds]
+    negated = [replace(fold, inputs=-fold.inputs[:]) for fold in two_folds]
     results = search(grid, base, {base.encoding: two_folds, other: negated}, tmp_path / "e")
     assert results["val_auc"][0] > 0.5 > results["val_auc"][1]
 

@@ -176,7 +176,7 @@ def test_changed_runtime_params_put_nothing_out_of_date(built: Checkout) -> None
 def test_the_report_shows_all_params_but_runtime(built: Checkout) -> None:
     """Or else the report, and its hash in dvc.lock, would depend on where it was rendered."""
     page = built.file("metrics/report.html").decode()
-    assert "learning_rate" in page and "score_at_view" in page
+    assert "learning_rate" in page and "score_at_views" in page
     assert "memory_limit" not in page
 
 

@@ -217,7 +217,7 @@ def test_an_absurd_number_of_items_is_one_item(prepare: PrepareTable, prepared_l
 @pytest.mark.parametrize(("gap", "sessions"), [(30, 100), (0.5, 230), (60 * 24 * 60, 50)])
 def test_sessions_end_where_no_event_follows_for_some_time(prepare: PrepareTable, gap: float, sessions: int) -> None:
     rows = LOG.assign(event=LOG.event.where(LOG.event == "purchase", "view"))
-    params = NO_SESSION | {"prepare.clicks.session_gap": gap, "prepare.clicks.score_at_view": 1}
+    params = NO_SESSION | {"prepare.clicks.session_gap": gap, "prepare.clicks.score_at_views": [1]}
     table, _ = prepared_table(prepare, TrackerLog(rows, params), "a.parquet")
     # In 40 of the sessions, with 170 views, more than half a minute is between any two events.
     assert len(table) == sessions

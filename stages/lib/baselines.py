@@ -39,9 +39,9 @@ def fit_logistic(
 
 def _fit(classifier: Any, sessions: Sessions, encode: Callable[[pd.DataFrame], np.ndarray]) -> Baseline:
     inputs = _encoded(sessions.features, encode)
-    baseline = Baseline(classifier.fit(inputs, sessions.column("target").to_numpy()), encode)
+    classifier.fit(inputs, sessions.column("target").to_numpy(), sample_weight=sessions.weights)
     advance()
-    return baseline
+    return Baseline(classifier, encode)
 
 
 def _encoded(features: Frame, encode: Callable[[pd.DataFrame], np.ndarray]) -> np.ndarray:

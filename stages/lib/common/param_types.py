@@ -91,6 +91,12 @@ def _check_unit(value: str) -> str:
     return value
 
 
+def _check_views(value: list[int]) -> list[int]:
+    if value != sorted({*value}):
+        raise ValueError(f"expected ascending numbers, such as [1, 3, 5], got {value}")
+    return value
+
+
 def _parse_day(value: Any) -> Any:
     try:
         return date.fromisoformat(value) if isinstance(value, str) else value
@@ -106,6 +112,7 @@ Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 Folds = Annotated[int, Field(ge=0), AfterValidator(_check_not_one)]
 Bins = Folds
+Views = Annotated[list[Count], Field(min_length=1), AfterValidator(_check_views)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 DateFormat = Annotated[str | None, AfterValidator(_check_date_format)]
 Thousands = Annotated[str | None, AfterValidator(_check_thousands)]

@@ -26,6 +26,7 @@ from stages.lib.common.param_types import (
     TextEncoding,
     Thousands,
     Unit,
+    Views,
 )
 from stages.lib.common.params_file import describe, most_telling, read_params_file
 
@@ -67,7 +68,8 @@ class Csv(Section):
 
 
 class Clicks(Section):
-    score_at_view: Count
+    score_at_views: Views
+    sample_weight: Literal["session", "row"]
     session_ids: Literal["global", "per_visitor"]
     session_gap: Positive
     missing_session: Literal["error", "drop"]

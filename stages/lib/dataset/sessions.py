@@ -1,4 +1,4 @@
-"""The session table in a parquet file, in which each column has a role: key, visitor, time, feature or target."""
+"""The session table in a parquet file, in which each column has a role, such as key, feature or target."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import atomic_write
 from stages.lib.dataset.parquet import Frame, ParquetFrame, ParquetTable, rechunk
 
-ROLES = ("key", "visitor", "time", "feature", "target")
+# A view is the number of the page view that the row is scored at, where sessions have several rows; a weight is that of
+# the row in training.
+ROLES = ("key", "visitor", "time", "view", "weight", "feature", "target")
 ROW_GROUP = 2**16
 IN_MEMORY = 2**26  # values; larger files stay on disk. Half a GiB of numbers
 
@@ -51,10 +53,18 @@ class Sessions:
 
     @property
     def keys(self) -> pa.Table:
-        return self.select("key", "visitor", "time").to_arrow()
+        return self.select("key", "visitor", "time", "view").to_arrow()
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """(rows,), with a mean of 1; None if all rows have the same."""
+        if not self.names("weight"):
+            return None
+        weights = self.column("weight").to_numpy()
+        return weights / weights.mean()
 
     def column(self, role: str) -> pd.Series:
-        """The one column with this role: the target (0 or 1), the visitor or the time."""
+        """The one column with this role, such as the target (0 or 1), the visitor or the time."""
         names = self.names(role)
         if not names:
             raise InputError(f"the sessions have no {role}; prepare.keys.{role} names its column")

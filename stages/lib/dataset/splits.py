@@ -1,4 +1,8 @@
-"""Splits of the sessions into training and test (or validation) rows: stratified, grouped by visitor, or temporal."""
+"""Splits of the sessions into training and test (or validation) rows: stratified, grouped by visitor, or temporal.
+
+A session may have several rows, one for each page view at which it is scored: sessions are split, and all rows of one
+are on one side.
+"""
 
 import numpy as np
 
@@ -25,6 +29,10 @@ def train_test_split(sessions: Sessions, strategy: str, test_size: float, seed: 
     # scikit-learn is imported where it is used, since processes that only train need none of it.
     from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
+    codes = _session_codes(sessions)
+    if codes is not None:
+        train, test = train_test_split(_first_rows(sessions, codes), strategy, test_size, seed)
+        return _rows_of(train, codes), _rows_of(test, codes)
     target = sessions.column("target").to_numpy()
     rows = np.arange(len(sessions))
     if strategy == "temporal":
@@ -62,6 +70,10 @@ def cv_folds(sessions: Sessions, strategy: str, n_folds: int, seed: int) -> list
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    codes = _session_codes(sessions)
+    if codes is not None:
+        by_session = cv_folds(_first_rows(sessions, codes), strategy, n_folds, seed)
+        return [(_rows_of(train, codes), _rows_of(val, codes)) for train, val in by_session]
     target = sessions.column("target").to_numpy()
     if strategy == "temporal":
         folds = _temporal_folds(sessions.column("time").to_numpy(), n_folds)
@@ -79,6 +91,27 @@ def cv_folds(sessions: Sessions, strategy: str, n_folds: int, seed: int) -> list
         except ValueError as error:
             raise InputError(f"too few rows for {n_folds} folds: {error}") from None
     return [_with_both_classes(train_idx, val_idx, target) for train_idx, val_idx in folds]
+
+
+def _session_codes(sessions: Sessions) -> np.ndarray | None:
+    """The number of each row's session, in order of their first rows; None if each session has one row."""
+    if not sessions.names("view"):
+        return None
+    import pandas as pd  # where it is used, as scikit-learn
+
+    keys = sessions.select("key", "visitor").to_arrow().to_pandas()
+    return pd.MultiIndex.from_frame(keys).factorize()[0]
+
+
+def _first_rows(sessions: Sessions, codes: np.ndarray) -> Sessions:
+    """The first row of each session, which has its target and its time, as a table of one row per session."""
+    _, first = np.unique(codes, return_index=True)
+    return sessions.take(first).select("key", "visitor", "time", "target")
+
+
+def _rows_of(units: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The positions of the rows of these sessions, ascending."""
+    return np.flatnonzero(np.isin(codes, units))
 
 
 def _temporal_folds(time: np.ndarray, n_folds: int) -> list[tuple[np.ndarray, np.ndarray]]:

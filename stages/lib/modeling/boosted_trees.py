@@ -76,7 +76,7 @@ class BoostedTrees:
             early_stopping=False,  # the committed params were chosen without it, and it takes a tenth of the rows
         )
         inputs = np.concatenate([encoder.ordinals(chunk) for chunk in iter_chunks(sessions.features)])
-        classifier.fit(inputs, sessions.column("target").to_numpy())
+        classifier.fit(inputs, sessions.column("target").to_numpy(), sample_weight=sessions.weights)
         advance()
         return cls(encoder, _arrays_of(classifier))
 

@@ -86,7 +86,7 @@ class OutOfFold:
 
     def write(self, path: Path, train: Sessions) -> None:
         """Write the keys of these rows of the training set, and fold, target and probability."""
-        keys = train.select("key").take(self.positions).to_arrow()  # a table without columns has no rows either
+        keys = train.select("key", "view").take(self.positions).to_arrow()  # a table without columns has no rows either
         fields, arrays = [*keys.schema], [*keys.columns]
         columns = {"fold": self.folds, "target": self.targets, "probability": self.probabilities}
         for name, values in columns.items():

@@ -60,7 +60,7 @@ class Decision(Section):
         }
         for number, extra in enumerate(extra_seeds, start=1):
             columns[f"probability_{number}", "extra_seed"] = self.calibration.apply(extra)
-        keys = test.select("key").to_arrow()
+        keys = test.select("key", "view").to_arrow()
         fields, arrays = [*keys.schema], [*keys.columns]
         for (name, role), values in columns.items():
             metadata = {"role": role} | ({"threshold": repr(self.threshold)} if role == "decision" else {})

@@ -106,8 +106,8 @@ def train_model(
     """Train a single network on `sessions`; an ensemble is the `mean_of_models` of several.
 
     Args:
-        sessions: the training set. If `config.validation_split` is above 0, that fraction is held out and only
-            monitored.
+        sessions: the training set, perhaps with weights. If `config.validation_split` is above 0, that fraction is held
+            out and only monitored.
         encoder: fitted on the training set.
         config: network, training and validation split; `ensemble_size` does not matter.
         strategy: how to hold rows out, see `train_test_split`.
@@ -129,6 +129,7 @@ def train_model(
 
     validation_data = encode(val_idx, _as_is) if len(val_idx) else None
     inputs, targets = encode(train_idx, resample or _as_is)
+    weights = (sessions.take(train_idx) if len(val_idx) else sessions).weights
     network = build_network(config.network, inputs.shape[1], seed + extra_seed)
     try:
         history = fit(
@@ -138,6 +139,7 @@ def train_model(
             config.training,
             seed=seed + extra_seed,
             validation_data=validation_data,
+            sample_weight=None if weights is None else _with_synthetic(weights, targets),
             callbacks=[EpochLog()] if verbose else [],
         )
     except FloatingPointError as error:
@@ -156,6 +158,12 @@ def mean_of_models(models: list[Model]) -> Model:
     network = mean_of_networks([model.network for model in models])
     mean_history = {str(name): values.tolist() for name, values in history.items()}
     return Model(network, models[0].encoder, mean_history, models[0].point)
+
+
+def _with_synthetic(weights: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The weights, and for the synthetic purchases after these rows the mean weight of a purchase among them."""
+    of_purchase = weights[targets[: len(weights)] == 1].mean()
+    return np.append(weights, np.full(len(targets) - len(weights), of_purchase))
 
 
 def _as_is(features: Frame, targets: np.ndarray, encoder: Encoder, extra_seed: int) -> tuple[Matrix, np.ndarray]:

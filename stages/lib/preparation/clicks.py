@@ -1,4 +1,4 @@
-"""A click log becomes one row of totals per session, as they are known at its N-th page view, when it is scored.
+"""A click log becomes a row of totals per session and page view at which it is scored, as they are known then.
 
 They use the events of the session up to that view and the visits that had ended when the session started; only the
 target, whether a purchase follows, uses later events. Totals are integers (cents, seconds, counts) and every order is
@@ -14,6 +14,8 @@ from stages.lib.preparation.aggregates import count, left_join, total
 from stages.lib.preparation.events import PAGE_TYPES, SESSION, map_names
 from stages.lib.preparation.visit_history import pages_of_last_visit, visit_history, visit_totals
 
+MOMENT = [*SESSION, "at_view"]  # a session at the page view of this number, from 1, at which it is scored
+
 DEVICE = (
     "browser", "operating_system", "browser_version", "operating_system_version", "major_city", "screen_width",
     "screen_height", "window_width", "window_height",
@@ -23,16 +25,16 @@ CONTENT = ("page", "raw_page_type", "checkout_step", *DEVICE, "tab_visible")
 
 
 def aggregate_sessions(events: Table, settings: Clicks) -> Table:
-    """Aggregate the events of each session that reaches the scored page view without a purchase.
+    """Aggregate the events of each session up to each scored page view that it reaches without a purchase.
 
     Args:
         events: of `normalize_events`; a session depends on the events of its own visitor only.
-        settings: the page view to score at, and the page types.
+        settings: the page views to score at, and the page types.
 
     Returns:
-        One row per session: visitor, session and start, the totals that features are made of, and the target `buys`.
+        One row per session and scored page view: visitor, session, at_view and start, the totals that features are made
+        of, and the target `buys`.
     """
-    at_view = settings.score_at_view
     events = events.mutate(
         page_type=map_names(_.raw_page_type, settings.page_types), second=_.time.epoch_seconds().floor().cast("int64")
     )
@@ -41,20 +43,21 @@ def aggregate_sessions(events: Table, settings: Clicks) -> Table:
     visits = visit_totals(events, views).cache()
     history = visit_history(visits).cache()
 
-    scored_view = views.filter(_.number == at_view).select(
-        *SESSION, *DEVICE, "raw_page_type", "tab_visible", scored_time="time", scored_second="second"
+    scored = views.filter(_.number.isin(settings.score_at_views)).select(
+        *SESSION, *DEVICE, "raw_page_type", "tab_visible", at_view="number", scored_time="time", scored_second="second"
     )
-    views_until_scoring = views.filter(_.number <= at_view).semi_join(scored_view, SESSION)
+    early_views = views.filter(_.number <= max(settings.score_at_views))
+    views_until_scoring = early_views.inner_join(scored.select(*MOMENT), SESSION).filter(_.number <= _.at_view)
     # What was clicked on the scored page came after it opened, at the same time at the earliest.
-    interactions = events.filter(_.event != "view").inner_join(scored_view, SESSION).filter(_.time < _.scored_time)
+    interactions = events.filter(_.event != "view").inner_join(scored, SESSION).filter(_.time < _.scored_time)
     pages = viewed_pages(views_until_scoring)
 
-    sessions = scored_sessions(visits, scored_view)
-    sessions = left_join(sessions, view_totals(views_until_scoring, at_view))
+    sessions = scored_sessions(visits, scored)
+    sessions = left_join(sessions, view_totals(views_until_scoring), MOMENT)
     sessions = _with_counts(sessions, interaction_totals(interactions), no_count=["last_add_second", "event_step"])
-    sessions = _with_counts(sessions, page_totals(pages, at_view))
+    sessions = _with_counts(sessions, page_totals(pages))
     sessions = left_join(sessions, history)
-    sessions = left_join(sessions, pages_of_last_visit(history, pages, views, at_view))
+    sessions = left_join(sessions, pages_of_last_visit(history, pages, views), MOMENT)
     return sessions.mutate(step=_greatest(_.event_step, _.view_step))
 
 
@@ -68,31 +71,31 @@ def number_views(events: Table) -> Table:
     return views.mutate(number=ibis.row_number().over(in_order) + 1, seconds=_.second.lead().over(in_order) - _.second)
 
 
-def scored_sessions(visits: Table, scored_view: Table) -> Table:
-    """The sessions without a purchase before the scored view: when they started, that view, and whether they buy."""
+def scored_sessions(visits: Table, scored: Table) -> Table:
+    """The scored views before which nothing was bought: when the session started, the view, and whether it buys."""
     visits = visits.select(*SESSION, "start", "start_second", "first_purchase", "last_purchase")
-    sessions = visits.inner_join(scored_view, SESSION)
+    sessions = visits.inner_join(scored, SESSION)
     bought_before = (sessions.first_purchase < sessions.scored_time).fill_null(False)
     buys = (sessions.last_purchase >= sessions.scored_time).fill_null(False).cast("int64")
     return sessions.filter(~bought_before).mutate(buys=buys).drop("first_purchase", "last_purchase")
 
 
-def view_totals(views_until_scoring: Table, at_view: int) -> Table:
-    """One row per session: its page views up to the scored one, and how long those before it lasted."""
-    has_ended = _.number < at_view
-    return views_until_scoring.group_by(SESSION).aggregate(
+def view_totals(views_until_scoring: Table) -> Table:
+    """One row per moment: the page views up to the scored one, and how long those before it lasted."""
+    has_ended = _.number < _.at_view
+    return views_until_scoring.group_by(MOMENT).aggregate(
         views=_.count(),
         **{f"views_{page_type}": count(_.page_type == page_type) for page_type in PAGE_TYPES},
         first_page=_.page.max(where=_.number == 1),
         view_step=_.checkout_step.max(),
         seconds_product=total(_.seconds, where=has_ended & (_.page_type == "product")),
         seconds_cart=total(_.seconds, where=has_ended & (_.page_type == "cart")),
-        previous_seconds=_.seconds.max(where=_.number == at_view - 1).fill_null(0),
+        previous_seconds=_.seconds.max(where=_.number == _.at_view - 1).fill_null(0),
     )
 
 
 def interaction_totals(interactions: Table) -> Table:
-    """One row per session with interactions before the scored view: basket, clicks, scrolls and tab switches."""
+    """One row per moment with interactions before the scored view: basket, clicks, scrolls and tab switches."""
     add, quantity = interactions.event == "add", interactions.quantity
     net_quantity = ibis.cases((add, quantity), (interactions.event == "remove", -quantity), else_=0)
     totals = {
@@ -106,26 +109,26 @@ def interaction_totals(interactions: Table) -> Table:
         totals[f"{event}s"] = count(happened)
         for page_type in PAGE_TYPES:
             totals[f"{event}s_{page_type}"] = count(happened & (interactions.page_type == page_type))
-    return interactions.group_by(SESSION).aggregate(**totals)
+    return interactions.group_by(MOMENT).aggregate(**totals)
 
 
 def viewed_pages(views_until_scoring: Table) -> Table:
-    """One row per session and page viewed: how often, and the numbers of its first and last view."""
-    pages = views_until_scoring.filter(_.page.notnull()).group_by([*SESSION, "page"])
+    """One row per moment and page viewed: how often, and the numbers of its first and last view."""
+    pages = views_until_scoring.filter(_.page.notnull()).group_by([*MOMENT, "page"])
     return pages.aggregate(times=_.count(), first_view=_.number.min(), last_view=_.number.max())
 
 
-def page_totals(pages: Table, at_view: int) -> Table:
-    """One row per session: repeated views of a page, and the number of pages viewed before the scored view."""
-    return pages.group_by(SESSION).aggregate(
-        revisits=total(_.times) - _.count(), pages_before=count(_.first_view < at_view)
+def page_totals(pages: Table) -> Table:
+    """One row per moment: repeated views of a page, and the number of pages viewed before the scored view."""
+    return pages.group_by(MOMENT).aggregate(
+        revisits=total(_.times) - _.count(), pages_before=count(_.first_view < _.at_view)
     )
 
 
 def _with_counts(sessions: Table, counts: Table, no_count: list[str] | None = None) -> Table:
     """The sessions with counts that are 0 where `counts` has no row for them, but for the columns `no_count`."""
-    names = [name for name in counts.columns if name not in (*SESSION, *(no_count or []))]
-    return left_join(sessions, counts).fill_null(dict.fromkeys(names, 0))
+    names = [name for name in counts.columns if name not in (*MOMENT, *(no_count or []))]
+    return left_join(sessions, counts, MOMENT).fill_null(dict.fromkeys(names, 0))
 
 
 def _greatest(one: Value, other: Value) -> Value:

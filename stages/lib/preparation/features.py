@@ -1,4 +1,4 @@
-"""The features of a session at its scored page view: on each line a name, the columns of the log it needs, its value.
+"""The features of a session at a scored page view: on each line a name, the columns of the log it needs, its value.
 
 Ratios to something that does not exist are 0; days since something that never happened are -1. The scored page has
 only just opened, so timeOnPage is the time on the page before it, and pageVisitedBeforeSession, which would be the same
@@ -11,33 +11,43 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from stages.lib.common.errors import InputError
-from stages.lib.preparation.events import PAGE_TYPES
+from stages.lib.common.params import Clicks
+from stages.lib.preparation.events import PAGE_TYPES, SESSION
 
 SECONDS_PER_DAY = 86_400
-ORDER = ("time", "visitor", "session")  # of sessions, without ties
+# The columns that are no features and no target, by role
+KEYS = {"session": "key", "visitor": "visitor", "time": "time", "view": "view", "weight": "weight"}
 TITLES = {page_type: page_type.capitalize() for page_type in PAGE_TYPES}
 Feature = tuple[str, tuple[str, ...], Value]
 
 
 def session_features(
-    sessions: Table, missing: list[str], target: str | None = None
+    sessions: Table, clicks: Clicks, missing: list[str], target: str | None = None
 ) -> tuple[Table, dict[str, list[str]]]:
     """Make the session table.
 
     Args:
-        sessions: one row per session, of `aggregate_sessions`.
+        sessions: of `aggregate_sessions`.
+        clicks: if sessions are scored at several page views, the number of the view is a key and a feature, and params
+            say whether rows get weights.
         missing: columns that the log lacks; features that need one are omitted.
         target: the name of the target's column; None: without a target, as when scoring.
 
     Returns:
-        Keys, features and target of each session, in no order; and the omitted features by missing column.
+        Keys, features and target of each row, in no order; and the omitted features by missing column.
 
     Raises:
         InputError: the target has the name of another column.
     """
     omitted: dict[str, list[str]] = {}
     columns = {"visitor": _.visitor, "session": _.session, "time": _.start}
-    for name, needs, value in all_features():
+    features = [*all_features()]
+    if has_several_views(clicks):
+        columns["view"] = _.at_view
+        features.append(("viewNumber", (), _.at_view))
+        if clicks.sample_weight == "session":
+            columns["weight"] = 1 / _.count().over(group_by=SESSION)
+    for name, needs, value in features:
         lacking = [column for column in needs if column in missing]
         if lacking:
             omitted.setdefault(lacking[0], []).append(name)
@@ -50,8 +60,17 @@ def session_features(
     return sessions.select(**columns), omitted
 
 
+def has_several_views(clicks: Clicks) -> bool:
+    return len(clicks.score_at_views) > 1
+
+
+def order(sessions: Table) -> list[str]:
+    """The columns by which the rows are ordered, without ties: by time first."""
+    return [name for name in ("time", *SESSION, "view") if name in sessions.columns]
+
+
 def all_features() -> Iterator[Feature]:
-    """Every feature, in the order of the session table."""
+    """Every feature of a single page view, in the order of the session table."""
     yield from _scored_view()
     yield from _page_views()
     yield from _interactions()

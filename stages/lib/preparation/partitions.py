@@ -32,16 +32,16 @@ def sessions_from_clicks(
 
     Args:
         log: one row per event.
-        settings: the log's names, how it writes values, and the page view to score at.
+        settings: the log's names, how it writes values, and the page views to score at.
         engine: aggregates the events.
         left_out: gets what is left out or changed.
         target: the name of the target's column; None: without a target.
 
     Returns:
-        Keys, features and target of each session, in no order; and the omitted features by missing column.
+        Keys, features and target of each row, in no order; and the omitted features by missing column.
 
     Raises:
-        InputError: the log can't be read, or no session reaches the scored page view.
+        InputError: the log can't be read, or no session reaches a scored page view.
     """
     clicks, removed = settings.clicks, Removed()
     normalized = normalize_events(log, settings, left_out, training=target is not None)
@@ -64,7 +64,8 @@ def sessions_from_clicks(
         if sessions.count().execute():
             return sessions, omitted
     raise InputError(
-        f"no session reaches page view {clicks.score_at_view} without a purchase; fix prepare.clicks.score_at_view, "
+        f"no session reaches page view {min(clicks.score_at_views)} without a purchase; fix "
+        "prepare.clicks.score_at_views, "
         "or prepare.clicks.events if the log has other names of events"
     )
 
@@ -98,6 +99,6 @@ def _aggregate(
     with engine.errors():
         events = complete_sessions(engine.compute.read_parquet(path), clicks, removed)
         sessions = aggregate_sessions(events, clicks)
-        table, omitted = session_features(sessions, missing, target)
+        table, omitted = session_features(sessions, clicks, missing, target)
         engine.compute.to_parquet(table, output)
     return table.schema(), omitted

@@ -15,7 +15,7 @@ from stages.lib.preparation.column_profile import ColumnProfile, constant_column
 from stages.lib.preparation.column_types import cast_feature, dtype_of, infer_type
 from stages.lib.preparation.declared_columns import declared_problems
 from stages.lib.preparation.engine import Engine
-from stages.lib.preparation.features import ORDER
+from stages.lib.preparation.features import KEYS, order
 from stages.lib.preparation.identifiers import Identifiers, find_identifiers, is_index
 from stages.lib.preparation.keys import check_keys, parse_time
 from stages.lib.preparation.macros import Macro
@@ -26,8 +26,6 @@ from stages.lib.preparation.side_by_side import join_side_by_side
 from stages.lib.preparation.target import check_target, encode_target
 from stages.lib.preparation.timestamps import TIMESTAMP
 from stages.lib.preparation.values import as_category
-
-CLICK_ROLES = {"session": "key", "visitor": "visitor", "time": "time"}  # of the keys in a click log's session table
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
     """
     target = settings.target
     sessions, omitted = sessions_from_clicks(log, settings, engine, left_out, target)
-    features = [name for name in sessions.columns if name not in (*CLICK_ROLES, target)]
+    roles = {name: role for name, role in KEYS.items() if name in sessions.columns}
+    features = [name for name in sessions.columns if name not in (*roles, target)]
     for name in settings.drop:
         if name not in features:
             raise InputError(f"no feature '{name}' (prepare.drop); there are {', '.join(features)}")
@@ -65,9 +64,9 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
             unnamed[column] = names
     what = "left out the features that are the same in every session"
     left_out.add(what, len(constant), hint=drop_param(constant))
-    table = sessions.drop(*settings.drop, *constant).order_by(ORDER)
+    table = sessions.drop(*settings.drop, *constant).order_by(order(sessions))
     dtypes = {name: dtype_of(sessions[name].type()) for name in features if name not in constant}
-    return Prepared(table, {**CLICK_ROLES, target: "target"}, dtypes, _hints(unnamed))
+    return Prepared(table, {**roles, target: "target"}, dtypes, _hints(unnamed))
 
 
 def _hints(unnamed: dict[str, list[str]]) -> list[str]:

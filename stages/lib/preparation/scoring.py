@@ -9,11 +9,11 @@ from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.preparation.column_profile import in_groups
 from stages.lib.preparation.engine import Engine
-from stages.lib.preparation.features import ORDER
+from stages.lib.preparation.events import SESSION
+from stages.lib.preparation.features import KEYS, order
 from stages.lib.preparation.macros import Macro
 from stages.lib.preparation.nulls import null_if_missing
 from stages.lib.preparation.partitions import sessions_from_clicks
-from stages.lib.preparation.prepare import CLICK_ROLES
 from stages.lib.preparation.side_by_side import join_side_by_side
 from stages.lib.preparation.timestamps import FIRST_YEAR, LAST_YEAR, days_since_1970
 from stages.lib.preparation.values import can_be, canonical
@@ -22,7 +22,9 @@ ROW = "row"  # the key of a session table without one: 0, 1, 2 …
 PLURALS = {"number": "numbers", "date": f"dates ({FIRST_YEAR} to {LAST_YEAR})", "category": "categories"}
 
 
-def sessions_to_score(rows: Table, schema: Schema, engine: Engine, left_out: LeftOut) -> tuple[Table, list[str]]:
+def sessions_to_score(
+    rows: Table, schema: Schema, engine: Engine, left_out: LeftOut, *, latest_view: bool = False
+) -> tuple[Table, list[str]]:
     """Make the features of the model.
 
     Args:
@@ -30,20 +32,25 @@ def sessions_to_score(rows: Table, schema: Schema, engine: Engine, left_out: Lef
         schema: of the model.
         engine: aggregates a click log.
         left_out: gets what is left out or changed.
+        latest_view: of a click log, each session only at the last scored page view that it reaches.
 
     Returns:
-        Keys and features of the sessions, and the keys' names. A click log gives all sessions that reach the scored
-        page view without a purchase, ordered by start; a session table gives its rows, in their order.
+        Keys and features of the sessions, and the keys' names. A click log gives a row for each scored page view that a
+        session reaches without a purchase, ordered by start; a session table gives its rows, in their order.
 
     Raises:
         InputError: a column that the model needs is missing or has other values; the message names it.
     """
     if schema.source_type == "clicks":
-        return _sessions_of_clicks(rows, schema, engine, left_out)
+        return _sessions_of_clicks(rows, schema, engine, left_out, latest_view)
+    if latest_view:
+        raise InputError("--latest-view: the model was trained on a table of sessions, whose rows have no page views")
     return _sessions_of_table(rows, schema, left_out)
 
 
-def _sessions_of_clicks(log: Table, schema: Schema, engine: Engine, left_out: LeftOut) -> tuple[Table, list[str]]:
+def _sessions_of_clicks(
+    log: Table, schema: Schema, engine: Engine, left_out: LeftOut, latest_view: bool
+) -> tuple[Table, list[str]]:
     sessions, omitted = sessions_from_clicks(log, schema, engine, left_out)
     for column, names in omitted.items():
         for feature in names:
@@ -53,7 +60,10 @@ def _sessions_of_clicks(log: Table, schema: Schema, engine: Engine, left_out: Le
                     f"no column '{source_name}' (prepare.clicks.columns.{column}); the model was trained on {feature}, "
                     f"which needs it; it has {', '.join(log.columns)}"
                 )
-    return sessions.order_by(ORDER).select(*CLICK_ROLES, *schema.features), [*CLICK_ROLES]
+    if latest_view and "view" in sessions.columns:
+        sessions = sessions.filter(_["view"] == _["view"].max().over(group_by=SESSION))
+    keys = [name for name in KEYS if name in sessions.columns and name != "weight"]
+    return sessions.order_by(order(sessions)).select(*keys, *schema.features), keys
 
 
 def _sessions_of_table(rows: Table, schema: Schema, left_out: LeftOut) -> tuple[Table, list[str]]:

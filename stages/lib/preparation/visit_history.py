@@ -75,14 +75,13 @@ def visit_history(visits: Table) -> Table:
     return left_join(at_start, after_visit, ["visitor", "ended_visits"])
 
 
-def pages_of_last_visit(history: Table, pages: Table, views: Table, at_view: int) -> Table:
-    """One row per session that has viewed a page of the visitor's last visit.
+def pages_of_last_visit(history: Table, pages: Table, views: Table) -> Table:
+    """One row per session and scored view by which a page of the visitor's last visit was viewed.
 
     Args:
         history: the rows of `visit_history`.
         pages: the pages viewed until scoring, see `viewed_pages`.
         views: the page views of all sessions, of `number_views`.
-        at_view: the number of the scored page view.
 
     Returns:
         shared_pages, the number of such pages, and shared_current, 1 if the current page is one of them.
@@ -92,6 +91,6 @@ def pages_of_last_visit(history: Table, pages: Table, views: Table, at_view: int
     return (
         pages.inner_join(last_session, SESSION)
         .inner_join(last_pages, ["visitor", "last_session", "page"])
-        .group_by(SESSION)
-        .aggregate(shared_pages=_.count(), shared_current=(_.last_view == at_view).any().cast("int64"))
+        .group_by([*SESSION, "at_view"])
+        .aggregate(shared_pages=_.count(), shared_current=(_.last_view == _.at_view).any().cast("int64"))
     )

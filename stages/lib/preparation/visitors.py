@@ -17,8 +17,8 @@ def assign_visitors(events: Events, clicks: Clicks, left_out: LeftOut) -> tuple[
     """Complete the visitors and sessions of the events, so that each session has one visitor.
 
     Events of one session may name several visitors, such as an anonymous one and the account that she logs in to. They
-    are one session, of the first visitor that was known when it is scored: a later one may be known only because of a
-    purchase. Where no visitor is known by then, the session stands for the visitor.
+    are one session, of the first visitor that was known when it is first scored: a later one may be known only because
+    of a purchase. Where no visitor is known by then, the session stands for the visitor.
 
     Args:
         events: of `normalize_events`.
@@ -46,7 +46,7 @@ def assign_visitors(events: Events, clicks: Clicks, left_out: LeftOut) -> tuple[
             events.without_visitor.example,
         )
     if shared is not None:
-        owners = _first_visitors(table.semi_join(shared, "session"), clicks.score_at_view).cache()
+        owners = _first_visitors(table.semi_join(shared, "session"), min(clicks.score_at_views)).cache()
         _report_shared(owners, clicks, left_out)
         table = table.left_join(owners.select("session", "owner", is_shared=True), "session").drop("session_right")
         owner = table.owner if "stand_in" in table.columns else table.owner.coalesce(table.visitor)

@@ -16,10 +16,11 @@ from stages.lib.tuning.points import Point
 
 @dataclass(frozen=True)
 class Fold:
-    """Inputs, (rows, inputs), and targets, (rows,), to train on and to validate on, all float32."""
+    """Inputs, (rows, inputs), targets and weights, (rows,), to train on, and rows to validate on, all float32."""
 
     inputs: Matrix
     targets: np.ndarray
+    weights: np.ndarray
     val_inputs: Matrix
     val_targets: np.ndarray
 
@@ -39,6 +40,7 @@ class Fold:
         return cls(
             inputs=arrays["inputs"],
             targets=arrays["targets"][:],
+            weights=arrays["weights"][:],
             val_inputs=arrays["val_inputs"],
             val_targets=arrays["val_targets"][:],
         )
@@ -73,10 +75,11 @@ def make_folds(train: Path, points: Sequence[Point], params: Params) -> Folds:
         splits = [train_test_split(sessions, strategy, settings.validation_split, params.seed)]
 
     def make_fold(train_rows: Sessions, val_rows: Sessions, encoding: Encoding) -> Fold:
-        encoder = fit_encoder(train_rows.features, encoding)
+        encoder, weights = fit_encoder(train_rows.features, encoding), train_rows.weights
         return Fold(
             inputs=encoder.inputs(train_rows.features),
             targets=train_rows.column("target").to_numpy("float32"),
+            weights=np.ones(len(train_rows), np.float32) if weights is None else weights.astype(np.float32),
             val_inputs=encoder.inputs(val_rows.features),
             val_targets=val_rows.column("target").to_numpy("float32"),
         )

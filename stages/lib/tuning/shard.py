@@ -130,6 +130,7 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
             fold.targets,
             training,
             seed=seed,
+            sample_weight=fold.weights,
             validation_data=(fold.val_inputs, fold.val_targets),
             validation_freq=1 if training.patience else training.epochs,
         )
