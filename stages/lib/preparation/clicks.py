@@ -12,7 +12,7 @@ from ibis.expr.types import Table, Value
 from stages.lib.common.params import Clicks
 from stages.lib.preparation.aggregates import count, left_join, total
 from stages.lib.preparation.events import PAGE_TYPES, SESSION, map_names
-from stages.lib.preparation.visit_history import pages_of_last_visit, visit_history, visit_totals
+from stages.lib.preparation.visit_history import visit_history, visit_totals
 
 MOMENT = [*SESSION, "at_view"]  # a session at the page view of this number, from 1, at which it is scored
 
@@ -35,29 +35,48 @@ def aggregate_sessions(events: Table, settings: Clicks) -> Table:
         One row per session and scored page view: visitor, session, at_view and start, the totals that features are made
         of, and the target `buys`.
     """
+    visits, moments = visits_and_moments(events, settings)
+    return with_history(moments, visit_history(visits))
+
+
+def visits_and_moments(events: Table, settings: Clicks) -> tuple[Table, Table]:
+    """One row per session, and one per session and scored page view; each depends on its own session's events only."""
     events = events.mutate(
         page_type=map_names(_.raw_page_type, settings.page_types), second=_.time.epoch_seconds().floor().cast("int64")
     )
     # Cached tables are computed once, though several queries use them.
     views = number_views(events).cache()
     visits = visit_totals(events, views).cache()
-    history = visit_history(visits).cache()
+    return visits, moment_totals(events, views, visits, settings)
 
+
+def with_history(moments: Table, history: Table) -> Table:
+    """The rows of `moment_totals`, with what `visit_history` knows of the visitor when the session starts."""
+    sessions = left_join(moments, history)
+    return sessions.mutate(
+        shared_pages=_.pages.intersect(_.last_pages).length(),
+        shared_current=_.last_pages.contains(_.page).cast("int64"),
+    )
+
+
+def moment_totals(events: Table, views: Table, visits: Table, settings: Clicks) -> Table:
+    """One row per moment, with all that is known of the session itself then, and whether it buys."""
     scored = views.filter(_.number.isin(settings.score_at_views)).select(
-        *SESSION, *DEVICE, "raw_page_type", "tab_visible", at_view="number", scored_time="time", scored_second="second"
+        *SESSION,
+        *DEVICE,
+        *("page", "raw_page_type", "tab_visible"),
+        at_view="number",
+        scored_time="time",
+        scored_second="second",
     )
     early_views = views.filter(_.number <= max(settings.score_at_views))
     views_until_scoring = early_views.inner_join(scored.select(*MOMENT), SESSION).filter(_.number <= _.at_view)
     # What was clicked on the scored page came after it opened, at the same time at the earliest.
     interactions = events.filter(_.event != "view").inner_join(scored, SESSION).filter(_.time < _.scored_time)
-    pages = viewed_pages(views_until_scoring)
-
     sessions = scored_sessions(visits, scored)
     sessions = left_join(sessions, view_totals(views_until_scoring), MOMENT)
     sessions = _with_counts(sessions, interaction_totals(interactions), no_count=["last_add_second", "event_step"])
-    sessions = _with_counts(sessions, page_totals(pages))
-    sessions = left_join(sessions, history)
-    sessions = left_join(sessions, pages_of_last_visit(history, pages, views), MOMENT)
+    sessions = _with_counts(sessions, page_totals(views_until_scoring), no_count=["pages"])
     return sessions.mutate(step=_greatest(_.event_step, _.view_step))
 
 
@@ -112,16 +131,14 @@ def interaction_totals(interactions: Table) -> Table:
     return interactions.group_by(MOMENT).aggregate(**totals)
 
 
-def viewed_pages(views_until_scoring: Table) -> Table:
-    """One row per moment and page viewed: how often, and the numbers of its first and last view."""
-    pages = views_until_scoring.filter(_.page.notnull()).group_by([*MOMENT, "page"])
-    return pages.aggregate(times=_.count(), first_view=_.number.min(), last_view=_.number.max())
-
-
-def page_totals(pages: Table) -> Table:
-    """One row per moment: repeated views of a page, and the number of pages viewed before the scored view."""
+def page_totals(views_until_scoring: Table) -> Table:
+    """One row per moment: its pages, repeated views of one, and the number of pages viewed before the scored view."""
+    by_page = views_until_scoring.filter(_.page.notnull()).group_by([*MOMENT, "page"])
+    pages = by_page.aggregate(times=_.count(), first_view=_.number.min())
     return pages.group_by(MOMENT).aggregate(
-        revisits=total(_.times) - _.count(), pages_before=count(_.first_view < _.at_view)
+        pages=_.page.collect(),
+        revisits=total(_.times) - _.count(),
+        pages_before=count(_.first_view < _.at_view),
     )
 
 

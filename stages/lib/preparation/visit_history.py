@@ -14,7 +14,7 @@ COUNTS = ["views", *[f"views_{page_type}" for page_type in PAGE_TYPES], "purchas
 
 
 def visit_totals(events: Table, views: Table) -> Table:
-    """One row per session: its start and end, and the totals of all its events.
+    """One row per session: its start and end, the totals of all its events, and its pages.
 
     Args:
         events: the events of `normalize_events`, with `page_type` and `second`, the time in whole seconds.
@@ -22,6 +22,7 @@ def visit_totals(events: Table, views: Table) -> Table:
     """
     view, add, purchase = events.event == "view", events.event == "add", events.event == "purchase"
     totals = events.group_by(SESSION).aggregate(
+        events=_.count(),
         start=events.time.min(),
         start_second=events.second.min(),
         end_second=events.second.max(),
@@ -35,7 +36,10 @@ def visit_totals(events: Table, views: Table) -> Table:
         first_purchase=events.time.min(where=purchase),
         last_purchase=events.time.max(where=purchase),
     )
-    return left_join(totals, views.group_by(SESSION).aggregate(last_page=_.page.argmax(_.number)))
+    pages = views.group_by(SESSION).aggregate(
+        last_page=_.page.argmax(_.number), pages=_.page.collect(where=_.page.notnull(), distinct=True)
+    )
+    return left_join(totals, pages)
 
 
 def visit_history(visits: Table) -> Table:
@@ -49,7 +53,7 @@ def visit_history(visits: Table) -> Table:
 
     Returns:
         ended_visits, their number; last_…, the totals of the one that ended last; all_…, the sums over all of them;
-        last_session, first_start_second and bought_second, the last purchase. All but the first are null where no visit
+        first_start_second and bought_second, the last purchase. All but the first are null where no visit
         had ended.
     """
     ends = visits.select(*SESSION, second=_.end_second, is_end=ibis.literal(1))
@@ -64,8 +68,7 @@ def visit_history(visits: Table) -> Table:
     after_visit = visits.select(
         "visitor",
         ended_visits=_.count().over(by_end),
-        last_session=_.session,
-        **{f"last_{name}": visits[name] for name in (*COUNTS, "added_items", "start_second", "last_page")},
+        **{f"last_{name}": visits[name] for name in (*COUNTS, "added_items", "start_second", "last_page", "pages")},
         last_seconds=_.end_second - _.start_second,
         all_seconds=(_.end_second - _.start_second).sum().over(by_end),
         **{f"all_{name}": visits[name].sum().over(by_end) for name in COUNTS},
@@ -73,24 +76,3 @@ def visit_history(visits: Table) -> Table:
         bought_second=_.last_purchase_second.max().over(by_end),
     )
     return left_join(at_start, after_visit, ["visitor", "ended_visits"])
-
-
-def pages_of_last_visit(history: Table, pages: Table, views: Table) -> Table:
-    """One row per session and scored view by which a page of the visitor's last visit was viewed.
-
-    Args:
-        history: the rows of `visit_history`.
-        pages: the pages viewed until scoring, see `viewed_pages`.
-        views: the page views of all sessions, of `number_views`.
-
-    Returns:
-        shared_pages, the number of such pages, and shared_current, 1 if the current page is one of them.
-    """
-    last_session = history.select(*SESSION, "last_session").filter(_.last_session.notnull())
-    last_pages = views.filter(_.page.notnull()).select(*SESSION, "page").distinct().rename(last_session="session")
-    return (
-        pages.inner_join(last_session, SESSION)
-        .inner_join(last_pages, ["visitor", "last_session", "page"])
-        .group_by([*SESSION, "at_view"])
-        .aggregate(shared_pages=_.count(), shared_current=(_.last_view == _.at_view).any().cast("int64"))
-    )
