@@ -11,6 +11,7 @@ from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import with_roles, write_batches
+from stages.lib.days.prepare_days import prepare_days
 from stages.lib.preparation.prepare import Prepared, prepare_clicks, prepare_table
 from stages.lib.preparation.reader import open_source
 
@@ -20,6 +21,13 @@ BATCH_ROWS = 2**14
 def main(source: Path, sessions: Path) -> None:
     params = Params.load()
     settings, runtime, left_out = params.prepare, params.runtime, LeftOut()
+    if settings.source_type == "clicks" and settings.clicks.days:
+        state = prepare_days(source, settings, runtime, sessions, left_out)
+        for finding in left_out.findings:
+            print(finding)
+        n_rows = sum(day.rows for day in state.days.values())
+        print(f"{n_rows} rows of {len(state.days)} days")
+        return
     with open_source(
         source,
         settings,

@@ -37,6 +37,7 @@ def click_settings(
 ) -> Clicks:
     """Settings for a random log, unless other names are passed: visitors share session ids, and rows may be equal."""
     settings: dict[str, Any] = {
+        "days": None,
         "session_ids": "per_visitor",
         "session_gap": 30,
         "missing_session": "error",

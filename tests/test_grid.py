@@ -18,13 +18,13 @@ from helpers import ROOT
 from talos.parameters.ParamSpace import ParamSpace
 
 from stages.lib.common.errors import InputError
+from stages.lib.common.files import lock
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
-from stages.lib.tuning.shard import lock
 from stages.lib.tuning.workers import worker_pool
 
 pytestmark = pytest.mark.slow
@@ -257,6 +257,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from stages.lib.common.errors import InputError
+from stages.lib.common.files import lock
 from stages.lib.common.params import ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid

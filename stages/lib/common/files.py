@@ -1,11 +1,14 @@
 """Files that are written whole or not at all, with the same bytes for the same content."""
 
+import fcntl
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from stages.lib.common.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd  # only the callers of write_csv pay for its import
@@ -49,6 +52,23 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def scratch_path(path: Path) -> Path:
     """Where `scratch_folder` puts the folder for `path`."""
     return path.with_name(f".{path.name}.scratch")
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder, waiting for another process to release it; if a process is killed, its lock goes too.
+
+    A Dask scheduler that has lost contact with a worker gives its call to another, while the first may still run.
+    """
+    try:
+        file = folder.with_suffix(".lock").open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        raise InputError(
+            f"{folder.parent}: all processes need access to this folder, and file locks in it: {error}"
+        ) from None
+    with file:
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:

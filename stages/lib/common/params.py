@@ -42,6 +42,7 @@ class Runtime(Section):
 
     engine: EngineUrl
     memory_limit: Memory
+    memo: str
     backend: GridBackend
 
 
@@ -68,6 +69,7 @@ class Csv(Section):
 
 
 class Clicks(Section):
+    days: str | None
     score_at_views: Views
     sample_weight: Literal["session", "row"]
     session_ids: Literal["global", "per_visitor"]

@@ -52,9 +52,9 @@ def visits_and_moments(events: Table, settings: Clicks) -> tuple[Table, Table]:
 
 def with_history(moments: Table, history: Table) -> Table:
     """The rows of `moment_totals`, with what `visit_history` knows of the visitor when the session starts."""
-    sessions = left_join(moments, history)
+    sessions = left_join(moments, history).mutate(both=_.pages.intersect(_.last_pages))
     return sessions.mutate(
-        shared_pages=_.pages.intersect(_.last_pages).length(),
+        shared_pages=_.both.notnull().ifelse(_.both.length(), 0),  # to Spark, null has a length of -1
         shared_current=_.last_pages.contains(_.page).cast("int64"),
     )
 

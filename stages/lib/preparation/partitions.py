@@ -46,7 +46,7 @@ def sessions_from_clicks(
     clicks, removed = settings.clicks, Removed()
     normalized = normalize_events(log, settings, left_out, training=target is not None)
     events, n_events = assign_visitors(normalized, clicks, left_out)
-    n_partitions = 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
+    n_partitions = count_partitions(n_events, engine)
     folder = engine.folder / "sessions"
     folder.mkdir()
     with show_progress("partitioning by visitor and aggregating", 1 + n_partitions, "parts"):
@@ -68,6 +68,11 @@ def sessions_from_clicks(
         "prepare.clicks.score_at_views, "
         "or prepare.clicks.events if the log has other names of events"
     )
+
+
+def count_partitions(n_events: int, engine: Engine) -> int:
+    """As many as it takes for each to fit into the engine's memory."""
+    return 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
 
 
 def partition_by_visitor(events: Table, n_partitions: int, engine: Engine) -> list[Path]:

@@ -11,6 +11,7 @@ from stages.lib.preparation.events import Events
 
 MAX_VISITORS = 20  # of one session; more of them share an id such as 1, not a session
 SESSION_IDS = "prepare.clicks.session_ids"
+STAND_IN = "session "  # before the id of a session that stands for its visitor
 
 
 def assign_visitors(events: Events, clicks: Clicks, left_out: LeftOut) -> tuple[Table, int]:
@@ -37,7 +38,7 @@ def assign_visitors(events: Events, clicks: Clicks, left_out: LeftOut) -> tuple[
     shared = _shared_sessions(table, bool(events.without_visitor.count)) if clicks.session_ids == "global" else None
     if events.without_visitor.count:
         # The word keeps a session apart from a visitor with the same id.
-        stand_in = ibis.literal("session ") + table.session.cast("string")
+        stand_in = ibis.literal(STAND_IN) + table.session.cast("string")
         table = table.mutate(visitor=table.visitor.cast("string"), stand_in=stand_in)
         left_out.add(
             f"column '{clicks.columns['visitor']}': rows without a visitor; the first one of the session stands for "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.lib.common.errors import InputError
+from stages.lib.common.files import lock
 from stages.lib.common.params import Encoding, ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.points import Point, format_point
@@ -97,23 +95,6 @@ def run_shard(
         for row in result.data.to_dict("records")
         for fold in range(n_folds)
     )
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder, waiting for another worker to release it; if a worker is killed, its lock goes too.
-
-    A Dask scheduler that has lost contact with a worker gives its call to another, while the first may still run.
-    """
-    try:
-        file = folder.with_suffix(".lock").open("w")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        raise InputError(
-            f"{folder.parent}: all workers need access to this folder, and file locks in it: {error}"
-        ) from None
-    with file:
-        yield
 
 
 def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:

@@ -1,0 +1,137 @@
+"""A part of a log, such as the file of a day: its visits and moments, which depend on no other part."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table
+
+from stages.lib.common.errors import InputError
+from stages.lib.common.files import write_json
+from stages.lib.common.params import Clicks, Runtime
+from stages.lib.dataset.left_out import Finding, LeftOut
+from stages.lib.days.memo import Memo
+from stages.lib.preparation.aggregates import left_join
+from stages.lib.preparation.clicks import visits_and_moments
+from stages.lib.preparation.engine import Engine
+from stages.lib.preparation.event_rows import Removed, complete_sessions
+from stages.lib.preparation.events import SESSION, Events, normalize_events
+from stages.lib.preparation.partitions import count_partitions, partition_by_visitor
+from stages.lib.preparation.reader import open_source
+from stages.lib.preparation.visitors import assign_visitors
+
+EDGE_SECONDS = 3600  # from the first and the last event of a part: what is there may go on in another part
+TABLES = ("visits", "moments", "events")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or folder of the log, and its folder in the memo, with the tables of TABLES.
+
+    These are the visits of `visit_totals`, the moments of `moment_totals`, and the events of the sessions at the edges
+    of the part. Visitors and sessions are texts, since another part may have other types.
+
+    Attributes:
+        source: the file or folder.
+        content: a hash of it and of all that its tables depend on.
+        folder: in the memo.
+        n_events: that are used.
+        missing: the optional columns that it lacks.
+        findings: what was left out.
+    """
+
+    source: Path
+    content: str
+    folder: str
+    n_events: int
+    missing: list[str]
+    findings: list[Finding]
+
+
+def read_part(source: Path, content: str, runtime: Runtime, memo: Memo) -> Part:
+    """A part of a log, from the memo or made.
+
+    Args:
+        source: a file or a folder.
+        content: a hash of it.
+        runtime: the engine, and its memory.
+        memo: gets what is made, with its settings.
+
+    Raises:
+        InputError: the log can't be read, or has no event that is used.
+    """
+
+    def make(folder: Path, _: str) -> None:
+        left_out = LeftOut()
+        with open_source(
+            source,
+            memo.settings,
+            folder / "tables",
+            left_out=left_out,
+            engine_url=runtime.engine,
+            memory_limit=runtime.memory_limit,
+        ) as (rows, engine):
+            normalized = normalize_events(rows, memo.settings, left_out, training=False)
+            n_events = write_tables(normalized, memo.settings.clicks, engine, left_out, folder)
+        findings = [vars(finding) for finding in left_out.findings]
+        write_json(folder / "part.json", {"missing": normalized.missing, "findings": findings, "n_events": n_events})
+
+    path = memo.get("parts", content, make)
+    written: dict[str, Any] = json.loads((memo.folder / path / "part.json").read_bytes())
+    findings = [Finding(**finding) for finding in written.pop("findings")]
+    return Part(source, path.split("/")[1], path, findings=findings, **written)
+
+
+def write_tables(
+    normalized: Events, clicks: Clicks, engine: Engine, left_out: LeftOut, folder: Path, *, only_edges: bool = True
+) -> int:
+    """Write the tables of a part, by partitions of its visitors; returns the number of events.
+
+    Args:
+        normalized: the events.
+        clicks: what is done to them. Sessions of bots are left out later, where their number of events is known.
+        engine: aggregates them.
+        left_out: gets what is left out.
+        folder: to write to.
+        only_edges: keep the events of sessions at the edges only.
+    """
+    with_log_visitor = replace(normalized, table=normalized.table.mutate(log_visitor=_.visitor.cast("string")))
+    events, n_events = assign_visitors(with_log_visitor, clicks, left_out)
+    if not n_events:
+        raise InputError("none of its events is used; see prepare.clicks.events")
+    partitioned = {name: engine.folder / "tables" / name for name in TABLES}
+    for subfolder in partitioned.values():
+        subfolder.mkdir(parents=True)
+    for number, partition in enumerate(partition_by_visitor(events, count_partitions(n_events, engine), engine)):
+        with engine.errors():
+            tables = _aggregate(engine.compute.read_parquet(partition), clicks)
+            for name, table in tables.items():
+                engine.compute.to_parquet(table, partitioned[name] / f"{number}.parquet")
+            del tables  # with the tables that are cached
+        partition.unlink()
+    written = {name: engine.local.read_parquet(sorted(partitioned[name].glob("*.parquet"))) for name in TABLES}
+    if only_edges:
+        written["events"] = _at_edges(written["events"], written["visits"])
+    for name, table in written.items():
+        engine.local.to_parquet(table, folder / f"{name}.parquet")
+    return n_events
+
+
+def _aggregate(events: Table, clicks: Clicks) -> dict[str, Table]:
+    clicks = clicks.model_copy(update={"max_events_per_session": None})
+    events = events.mutate(**{key: events[key].cast("string") for key in SESSION})
+    in_log = events.group_by(SESSION).aggregate(log_events=_.count())
+    visits, moments = visits_and_moments(complete_sessions(events, clicks, Removed()), clicks)
+    visits = left_join(visits.drop("start", "first_purchase", "last_purchase"), in_log)
+    return dict(zip(TABLES, (visits, moments, events), strict=True))
+
+
+def _at_edges(events: Table, visits: Table) -> Table:
+    """The events of the sessions that begin or end near the first or the last event."""
+    (ends,) = visits.aggregate(first=_.start_second.min(), last=_.end_second.max()).to_pyarrow().to_pylist()
+    near_start = visits.start_second <= ibis.literal(ends["first"] + EDGE_SECONDS)
+    near_end = visits.end_second >= ibis.literal(ends["last"] - EDGE_SECONDS)
+    return events.semi_join(visits.filter(near_start | near_end), SESSION)
