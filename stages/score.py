@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ from stages.lib.common.files import atomic_write
 from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
+from stages.lib.days.scoring import open_days_to_score
 from stages.lib.modeling.decision import Decision, decide
 from stages.lib.modeling.unknown_categories import UnknownCategories
 from stages.lib.preparation.reader import open_source
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 2**16
 OPTIONS = re.compile(r"prepare\.csv\.(encoding|delimiter|truncated_last_line)")
+MEMO = ".prepare"  # as in the committed params: runtime.memo
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
@@ -41,20 +44,60 @@ def main(
     truncated_last_line: Literal["error", "drop"] | None = None,
     unknown_categories: Literal["error", "warn"] | None = None,
     latest_view: bool = False,
+    since: str | None = None,
+    memo: str | None = None,
 ) -> None:
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
     csv = {"encoding": encoding, "delimiter": delimiter, "truncated_last_line": truncated_last_line}
     schema, left_out = schema.with_csv(csv), LeftOut()
-    with _hints_as_options(), open_source(sessions_or_clicks, schema, output, left_out=left_out) as (rows, engine):
-        sessions, keys = sessions_to_score(rows, schema, engine, left_out, latest_view=latest_view)
+    with (
+        _hints_as_options(),
+        _open_sessions(sessions_or_clicks, schema, output, left_out, latest_view, since, memo) as (
+            sessions,
+            keys,
+        ),
+    ):
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
         from stages.lib.modeling.blend import load_model
 
         unknown = score(sessions, keys, load_model(model), decision, output, allow_unknown=unknown_categories == "warn")
     for line in [*left_out.findings, *unknown.warnings()]:
         print(f"score: {_as_options(str(line))}", file=sys.stderr)
+
+
+@contextmanager
+def _open_sessions(
+    source: Path,
+    schema: Schema,
+    output: Path,
+    left_out: LeftOut,
+    latest_view: bool,
+    since: str | None,
+    memo: str | None,
+) -> Iterator[tuple[Table, list[str]]]:
+    """The sessions of a folder of days with all that is known of their visitors, or those of another source."""
+    in_days = schema.source_type == "clicks" and schema.clicks.days is not None
+    if in_days and source.is_dir():
+        with open_days_to_score(
+            source, schema, Path(memo or MEMO), _parse_day(since), latest_view=latest_view
+        ) as sessions:
+            yield sessions
+        return
+    if since or memo:
+        raise InputError("--since and --memo are for a folder of days and a model that was trained on one")
+    if in_days:
+        print("score: earlier visits are those in this file; the folder of all days has the others", file=sys.stderr)
+    with open_source(source, schema, output, left_out=left_out) as (rows, engine):
+        yield sessions_to_score(rows, schema, engine, left_out, latest_view=latest_view)
+
+
+def _parse_day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InputError(f"--since: expected a date such as 2024-05-31, got '{text}'") from None
 
 
 @contextmanager

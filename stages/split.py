@@ -7,8 +7,9 @@ from pathlib import Path
 from stages.lib.common.cli import run
 from stages.lib.common.files import write_json
 from stages.lib.common.params import Params
+from stages.lib.dataset.day_files import read_latest, without_constant_features
 from stages.lib.dataset.left_out import read_findings
-from stages.lib.dataset.sessions import read_sessions, write_sessions
+from stages.lib.dataset.sessions import write_sessions
 from stages.lib.dataset.splits import train_test_split
 from stages.lib.profiling.leakage import count_duplicates, univariate_auc
 from stages.lib.profiling.summary import summarize
@@ -16,7 +17,10 @@ from stages.lib.profiling.summary import summarize
 
 def main(sessions: Path, train: Path, test: Path, test_targets: Path, data: Path) -> None:
     params = Params.load()
-    settings, rows = params.split, read_sessions(sessions)
+    settings = params.split
+    rows, constant = without_constant_features(read_latest(sessions, settings.days))
+    if constant:
+        print(f"left out the features that are the same in every session: {', '.join(constant)}")
     train_idx, test_idx = train_test_split(rows, settings.strategy, settings.test_size, params.seed)
     train_set, test_set = rows.take(train_idx), rows.take(test_idx)
     aucs = univariate_auc(train_set.features, train_set.column("target").to_numpy())

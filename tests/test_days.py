@@ -1,8 +1,8 @@
 """A log that grows by parts: prepared part by part, in any order, it gives the same as all at once."""
 
 import random
-import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import as_table, click_settings, prepare_settings, random_log
 from click_oracle import Event
-from helpers import ROOT, RunStage, WriteParams
+from helpers import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib.common.params import Params, Prepare, Runtime
+from stages.lib.common.params import Params, Prepare
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.days.prepare_days import prepare_days
 from stages.lib.preparation.prepare import prepare_clicks
@@ -40,7 +40,7 @@ def log_parts(
     # A few larger parts take less time than many small ones.
     ordered = [event for date in sorted(parts) for event in parts[date]]
     cuts = [0, *sorted(rng.sample(range(1, len(ordered)), 3)), len(ordered)]
-    return [as_table(ordered[start:stop]) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [as_table(ordered[start:stop]) for start, stop in pairwise(cuts)]
 
 
 def days_settings(**changes: Any) -> Prepare:

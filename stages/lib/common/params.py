@@ -115,6 +115,7 @@ class Prepare(Section):
 
 
 class Split(Section):
+    days: Count | None
     strategy: Literal["stratified", "grouped", "temporal"]
     test_size: Fraction
     leakage_auc: Fraction

@@ -1,6 +1,6 @@
-"""Rows of a parquet file that are read on demand, by column or by chunk, so that the table need not fit in memory."""
+"""Rows of parquet files that are read on demand, by column or by chunk, so that the table need not fit in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +14,25 @@ CHUNK_ROWS = 2**16  # rows in memory at a time
 
 
 class ParquetTable:
-    """Some columns and rows of a parquet file, with the part of `pyarrow.Table`'s interface that is needed here."""
+    """Some columns and rows of parquet files, with the part of `pyarrow.Table`'s interface that is needed here."""
 
-    def __init__(self, path: Path, schema: pa.Schema, rows: np.ndarray) -> None:
-        """`rows` are row numbers in the file, ascending."""
-        self.path, self.schema, self.rows = path, schema, rows
+    def __init__(self, paths: Sequence[Path], schema: pa.Schema, rows: np.ndarray) -> None:
+        """`rows` are row numbers in the files, one after the other, ascending."""
+        self.paths, self.schema, self.rows = paths, schema, rows
         self.num_rows, self.num_columns = len(rows), len(schema)
 
     def select(self, names: list[str]) -> "ParquetTable":
         """The same rows of these columns."""
         fields = [self.schema.field(name) for name in names]
-        return ParquetTable(self.path, pa.schema(fields, self.schema.metadata), self.rows)
+        return ParquetTable(self.paths, pa.schema(fields, self.schema.metadata), self.rows)
 
     def take(self, idx: pa.Array) -> "ParquetTable":
         """The rows at these positions, which ascend."""
-        return ParquetTable(self.path, self.schema, self.rows[idx.to_numpy()])
+        return ParquetTable(self.paths, self.schema, self.rows[idx.to_numpy()])
+
+    def replace_schema_metadata(self, metadata: dict[bytes, bytes]) -> "ParquetTable":
+        """The same rows with other metadata."""
+        return ParquetTable(self.paths, self.schema.with_metadata(metadata), self.rows)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         return self.select([name]).read()[name]
@@ -38,21 +42,22 @@ class ParquetTable:
         return pa.Table.from_batches(self.to_batches(), self.schema)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows in order, a row group of the file in memory at a time."""
-        with (
-            file_errors(self.path, "a complete parquet file", errors=(pa.ArrowException,)),
-            pq.ParquetFile(self.path) as file,
-        ):
-            first = 0
-            for group in range(file.num_row_groups):
-                last = first + file.metadata.row_group(group).num_rows
-                start, stop = np.searchsorted(self.rows, (first, last))
-                if start < stop:
-                    table = file.read_row_group(group, self.schema.names).select(self.schema.names)
-                    if stop - start < last - first:
-                        table = table.take(pa.array(self.rows[start:stop] - first))
-                    yield from table.cast(self.schema).to_batches()
-                first = last
+        """The rows in order, a row group of a file in memory at a time."""
+        first = 0
+        for path in self.paths:
+            with (
+                file_errors(path, "a complete parquet file", errors=(pa.ArrowException,)),
+                pq.ParquetFile(path) as file,
+            ):
+                for group in range(file.num_row_groups):
+                    last = first + file.metadata.row_group(group).num_rows
+                    start, stop = np.searchsorted(self.rows, (first, last))
+                    if start < stop:
+                        table = file.read_row_group(group, self.schema.names).select(self.schema.names)
+                        if stop - start < last - first:
+                            table = table.take(pa.array(self.rows[start:stop] - first))
+                        yield from table.cast(self.schema).to_batches()
+                    first = last
 
 
 class ParquetFrame:

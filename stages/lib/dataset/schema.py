@@ -23,6 +23,8 @@ class Schema(Section):
     """
 
     source_type: Literal["clicks", "sessions"]
+    target: str
+    drop: list[str]
     na_values: list[str]
     date_format: str | None
     decimal: str

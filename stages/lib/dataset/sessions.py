@@ -85,23 +85,28 @@ def with_roles(schema: pa.Schema, roles: dict[str, str]) -> pa.Schema:
     )
 
 
-def read_sessions(path: Path) -> Sessions:
-    """The sessions in `path`, read into memory if they have at most IN_MEMORY values.
+def read_sessions(*paths: Path) -> Sessions:
+    """The sessions in files of the same columns, read into memory if they have at most IN_MEMORY values.
 
     Raises:
         InputError: there is no such file, or it is none that `write_sessions` wrote.
     """
-    with (
-        file_errors(path, "a complete parquet file", "the stage before writes it", errors=(pa.ArrowException,)),
-        # Unlike read_table, ParquetFile makes no columns of folders in the path that are called name=value.
-        pq.ParquetFile(path) as file,
-    ):
-        schema, count = file.schema_arrow, file.metadata.num_rows
-        is_small = count * len(schema) <= IN_MEMORY
-        table = file.read() if is_small else ParquetTable(path, schema, np.arange(count))
-    if any(b"role" not in (field.metadata or {}) for field in table.schema):
-        raise InputError(f"{path}: not a session table with roles, as the stage before writes it")
-    return Sessions(table)
+    count, tables = 0, []
+    for path in paths:
+        with (
+            file_errors(path, "a complete parquet file", "the stage before writes it", errors=(pa.ArrowException,)),
+            # Unlike read_table, ParquetFile makes no columns of folders in the path that are called name=value.
+            pq.ParquetFile(path) as file,
+        ):
+            schema = file.schema_arrow
+            if any(b"role" not in (field.metadata or {}) for field in schema):
+                raise InputError(f"{path}: not a session table with roles, as the stage before writes it")
+            count += file.metadata.num_rows
+            if count * len(schema) <= IN_MEMORY:
+                tables.append(file.read())
+    if len(tables) < len(paths):
+        return Sessions(ParquetTable(paths, schema, np.arange(count)))
+    return Sessions(pa.concat_tables(tables) if len(tables) > 1 else tables[0])
 
 
 def write_sessions(path: Path, sessions: Sessions) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.common.files import atomic_write, write_json
-from stages.lib.common.params import Prepare
+from stages.lib.dataset.schema import Schema
 
 LIBRARIES = ("duckdb", "ibis-framework", "pyarrow")
 LIB = Path(__file__).parents[1]
@@ -28,16 +28,17 @@ class Memo:
 
     Attributes:
         folder: where they are, absolute.
-        settings: that all results depend on, beside the code and the versions of libraries.
+        settings: how the log is read, without features: all results depend on it, on the code, and on the versions of
+            libraries.
     """
 
     folder: Path
-    settings: Prepare
+    settings: Schema
 
     @cached_property
     def common(self) -> str:
         """A hash of what all results depend on."""
-        settings = self.settings.model_dump_json(exclude={"source", "strict"})
+        settings = self.settings.model_dump_json()
         content = hashlib.sha256(json.dumps([settings, [version(name) for name in LIBRARIES]]).encode())
         for path in sorted(path for package in PACKAGES for path in (LIB / package).rglob("*.py")):
             content.update(f"{path.relative_to(LIB)}\0".encode() + path.read_bytes())

@@ -11,7 +11,7 @@ from ibis.expr.types import Table
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import write_json
-from stages.lib.common.params import Clicks, Runtime
+from stages.lib.common.params import Clicks
 from stages.lib.dataset.left_out import Finding, LeftOut
 from stages.lib.days.memo import Memo
 from stages.lib.preparation.aggregates import left_join
@@ -51,14 +51,15 @@ class Part:
     findings: list[Finding]
 
 
-def read_part(source: Path, content: str, runtime: Runtime, memo: Memo) -> Part:
+def read_part(source: Path, content: str, memo: Memo, engine_url: str, memory_limit: int | None) -> Part:
     """A part of a log, from the memo or made.
 
     Args:
         source: a file or a folder.
         content: a hash of it.
-        runtime: the engine, and its memory.
         memo: gets what is made, with its settings.
+        engine_url: aggregates it.
+        memory_limit: bytes of this process.
 
     Raises:
         InputError: the log can't be read, or has no event that is used.
@@ -71,8 +72,8 @@ def read_part(source: Path, content: str, runtime: Runtime, memo: Memo) -> Part:
             memo.settings,
             folder / "tables",
             left_out=left_out,
-            engine_url=runtime.engine,
-            memory_limit=runtime.memory_limit,
+            engine_url=engine_url,
+            memory_limit=memory_limit,
         ) as (rows, engine):
             normalized = normalize_events(rows, memo.settings, left_out, training=False)
             n_events = write_tables(normalized, memo.settings.clicks, engine, left_out, folder)

@@ -9,7 +9,6 @@ from ibis import _
 from ibis.expr.types import Table
 
 from stages.lib.common.progress import advance
-from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import with_roles, write_batches
 from stages.lib.days.memo import Memo
 from stages.lib.days.part import Part
@@ -150,4 +149,4 @@ def schema_of(rows: Table, memo: Memo) -> pa.Schema:
     """The Arrow schema of the rows, with roles, and with that of the source in its metadata."""
     roles = {name: role for name, role in KEYS.items() if name in rows.columns} | {memo.settings.target: "target"}
     dtypes = {name: dtype_of(rows[name].type()) for name in rows.columns if name not in roles}
-    return Schema.of(memo.settings, dtypes).attach(with_roles(rows.schema().to_pyarrow(), roles))
+    return memo.settings.model_copy(update={"features": dtypes}).attach(with_roles(rows.schema().to_pyarrow(), roles))

@@ -60,6 +60,11 @@ def _sessions_of_clicks(
                     f"no column '{source_name}' (prepare.clicks.columns.{column}); the model was trained on {feature}, "
                     f"which needs it; it has {', '.join(log.columns)}"
                 )
+    return rows_to_score(sessions, schema, latest_view)
+
+
+def rows_to_score(sessions: Table, schema: Schema, latest_view: bool) -> tuple[Table, list[str]]:
+    """The keys and features of the rows of a click log, ordered by start, and the keys' names."""
     if latest_view and "view" in sessions.columns:
         sessions = sessions.filter(_["view"] == _["view"].max().over(group_by=SESSION))
     keys = [name for name in KEYS if name in sessions.columns and name != "weight"]

@@ -1,0 +1,119 @@
+"""The state of a log that grows by parts, such as a file a day: a part is read once, when it is new."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.lib.common.errors import InputError
+from stages.lib.common.files import lock
+from stages.lib.common.progress import advance, show_progress
+from stages.lib.dataset.schema import Schema
+from stages.lib.days.memo import Memo
+from stages.lib.days.part import Part, read_part
+from stages.lib.days.state import KIND, State, keep_latest_states, nearest_state
+from stages.lib.days.update import add_parts
+from stages.lib.preparation.engine import DEFAULT_MEMORY, LOCAL, open_engine
+
+EVENTS_AT_ONCE = 4_000_000  # of the parts that are added at once
+
+
+@contextmanager
+def open_days(
+    source: Path, schema: Schema, memo_folder: Path, *, engine_url: str = LOCAL, memory_limit: int | None = None
+) -> Iterator[tuple[Memo, Sequence[Part], State]]:
+    """What is known of all parts of a log, for as long as the block lasts.
+
+    Args:
+        source: a folder, whose files and folders that match `prepare.clicks.days` are the parts.
+        schema: how to read them.
+        memo_folder: has what is known of parts, and gets what is learned of new ones.
+        engine_url: aggregates new parts.
+        memory_limit: bytes of this process.
+
+    Yields:
+        The memo, the parts in the order of their names, and the state that knows all of them.
+
+    Raises:
+        InputError: a part can't be read, or has other columns than the others.
+    """
+    memo_folder = memo_folder.absolute()
+    memo_folder.mkdir(parents=True, exist_ok=True)
+    memo = Memo(memo_folder, schema.model_copy(update={"features": {}}))
+    with lock(memo_folder):
+        paths = find_parts(source, schema.clicks.days or "")
+        with show_progress("reading", len(paths), "parts"):
+            parts = []
+            for path in paths:
+                content = memo.hash_files(_files(path), path.parent)
+                parts.append(read_part(path, content, memo, engine_url, memory_limit))
+                advance()
+        _check_alike(parts)
+        state = _add_all(parts, memo, memory_limit)
+        yield memo, parts, state
+        keep_latest_states(memo)
+
+
+def find_parts(source: Path, pattern: str) -> list[Path]:
+    """The files and folders of the source that match the pattern, by name.
+
+    Raises:
+        InputError: the source is no folder, or there are none.
+    """
+    if not source.is_dir():
+        raise InputError(f"{source}: expected a folder, since prepare.clicks.days is set")
+    paths = sorted(path for path in source.glob(pattern) if path.name[0] not in "._")
+    if not paths:
+        raise InputError(f"{source}: no file or folder matches '{pattern}' (prepare.clicks.days)")
+    return paths
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _check_alike(parts: Sequence[Part]) -> None:
+    """All parts differ in content, and have the same columns."""
+    first, contents = parts[0], dict[str, Path]()
+    for part in parts:
+        if part.content in contents:
+            raise InputError(f"{part.source}: has the same content as {contents[part.content]}; remove one of them")
+        contents[part.content] = part.source
+        if part.missing != first.missing:
+            name = min({*part.missing} ^ {*first.missing})
+            without, other = (part, first) if name in part.missing else (first, part)
+            raise InputError(
+                f"{without.source}: no column for {name}, which {other.source} has; set prepare.clicks.columns.{name} "
+                "to null to go on without it"
+            )
+
+
+def _add_all(parts: Sequence[Part], memo: Memo, memory_limit: int | None) -> State:
+    """The state that knows all parts; what the memo has of it is not made again."""
+    state = nearest_state(memo, [part.content for part in parts])
+    unknown = [part for part in parts if part.content not in state.parts]
+    by_source = {part.folder: part for part in parts}
+    with show_progress("adding", len(unknown), "parts"):
+        for chunk in _chunks(unknown):
+            before = state
+
+            def make(folder: Path, path: str, before: State = before, chunk: Sequence[Part] = chunk) -> None:
+                with open_engine(folder / "tables", memory_limit=memory_limit or DEFAULT_MEMORY) as engine:
+                    engine.local.raw_sql("SET preserve_insertion_order = false")
+                    add_parts(before, chunk, by_source, memo, engine, folder, path).save(folder)
+
+            contents = sorted([*before.parts, *(part.content for part in chunk)])
+            state = State.load(memo.folder / memo.get(KIND, contents, make))
+            advance(len(chunk))
+    return state
+
+
+def _chunks(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """The parts, as many at a time as have EVENTS_AT_ONCE together, but at least one."""
+    chunk: list[Part] = []
+    for part in parts:
+        if chunk and sum(other.n_events for other in chunk) + part.n_events > EVENTS_AT_ONCE:
+            yield chunk
+            chunk = []
+        chunk.append(part)
+    if chunk:
+        yield chunk
