@@ -37,6 +37,7 @@ def click_settings(
 ) -> Clicks:
     """Settings for a random log, unless other names are passed: visitors share session ids, and rows may be equal."""
     settings: dict[str, Any] = {
+        "sample_weight": "session",
         "session_ids": "per_visitor",
         "session_gap": 30,
         "missing_session": "error",
@@ -45,7 +46,6 @@ def click_settings(
     }
     return Clicks(
         score_at_views=[at_view] if isinstance(at_view, int) else at_view,
-        sample_weight="session",
         columns=columns,
         events=events or {name: [name] for name in EVENTS},
         page_types=page_types or {name: [name] for name in PAGE_TYPES},
