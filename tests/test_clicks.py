@@ -20,7 +20,6 @@ from click_logs import (
 )
 from click_oracle import COLUMNS, EVENTS, Event, Row, Visits, earlier_visits, scored_position, session_rows, visits_of
 
-
 VIEWS = [1, 3, 5]
 
 
