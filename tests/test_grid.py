@@ -14,14 +14,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT, as_sessions, sessions_frame
+from helpers import ROOT
 from talos.parameters.ParamSpace import ParamSpace
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.params import ModelConfig, Params
 from stages.lib.common.processes import Pool, in_this_process
-from stages.lib.dataset.sessions import write_sessions
-from stages.lib.tuning.folds import Fold, Folds, make_folds
+from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
@@ -209,39 +208,6 @@ def test_a_grid_that_diverges_everywhere_is_an_error() -> None:
 def test_any_param_can_be_in_the_grid(base: ModelConfig, folds: Folds, tmp_path: Path) -> None:
     grid: Grid = {"layers": [[4], [3, 2]], "optimizer": ["sgd"], "schedule": ["cosine"], "dropout": [0.0, 0.5]}
     assert len(search(grid, base, folds, tmp_path / "d")) == 4
-
-
-def test_points_do_not_learn_from_rows_without_weight(base: ModelConfig, two_folds: list[Fold], tmp_path: Path) -> None:
-    point: Grid = {"learning_rate": [0.03], "epochs": [10]}
-    aucs = {}
-    for weight in (0, 1):
-        folds = [
-            replace(
-                fold,
-                inputs=np.concatenate([fold.inputs[:], fold.inputs[:]]),
-                targets=np.concatenate([fold.targets, 1 - fold.targets]),
-                weights=np.repeat(np.array([1, weight], np.float32), len(fold.targets)),
-            )
-            for fold in two_folds
-        ]
-        aucs[weight] = search(point, base, {base.encoding: folds}, tmp_path / str(weight))["val_auc"][0]
-    assert aucs[0] > 0.75 and aucs[0] > aucs[1] + 0.1
-
-
-def test_folds_have_the_weights_of_their_training_rows(tmp_path: Path) -> None:
-    params = Params.load(ROOT / "params.yaml")
-    for frame, expected in (
-        (sessions_frame(), {1.0}),
-        (sessions_frame().assign(weight=[0.5, 1.0] * 60), {0.5, 1.0}),
-    ):
-        roles = {"weight": "weight"} if "weight" in frame else {}
-        write_sessions(tmp_path / "train.parquet", as_sessions(frame, buys="target", **roles))
-        ((*folds,),) = make_folds(tmp_path / "train.parquet", [{}], params).values()
-        assert len(folds) == params.grid_search.folds
-        for fold in folds:
-            assert fold.weights.dtype == np.float32 and len(fold.weights) == len(fold.targets)
-            assert fold.weights.mean() == pytest.approx(1)
-            assert len({*fold.weights.tolist()}) == len(expected)
 
 
 def test_each_encoding_in_the_grid_has_its_own_folds(base: ModelConfig, two_folds: list[Fold], tmp_path: Path) -> None:

@@ -43,7 +43,6 @@ def draw_pictures(
         InputError: a file is missing or broken.
     """
     test, by_view = evaluation["test"], evaluation.get("by_view", [])
-    unit = "scored page views" if by_view else "sessions"
     figures = {
         "aucs": plot_estimates(_auc_estimates(evaluation, models), "AUC on the test set"),
         "roc": plot_curves(
@@ -55,7 +54,7 @@ def draw_pictures(
         "calibration": _calibration(metrics / "calibration.csv", models),
         "cumulative_gains": plot_curves(
             _curve_lines(metrics / "cumulative_gains.csv", "share", models),
-            f"share of {unit}, most likely first",
+            f"share of {'scored page views' if by_view else 'sessions'}, most likely first",
             "share of purchases",
         ),
         "loss": plot_losses(_loss_lines(metrics / "loss.csv", models)),
