@@ -122,11 +122,11 @@ def score(
     *,
     allow_unknown: bool = False,
 ) -> UnknownCategories:
-    """Write keys, probability and decision of each session, in the order of the sessions.
+    """Write keys, probability and decision of each row, in the order of the rows.
 
     Args:
         sessions: the model's features, and keys.
-        keys: the names of the columns that identify a session.
+        keys: the names of the columns that identify a row.
         model: gives the probabilities, before calibration.
         decision: calibration and threshold.
         output: a .csv or .parquet file.
@@ -138,14 +138,15 @@ def score(
     Raises:
         InputError: nearly all categories of a column are unknown.
     """
-    n_sessions, batches = sessions.count().execute(), sessions.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+    n_rows, batches = sessions.count().execute(), sessions.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+    unit = "rows" if "view" in keys else "sessions"
     key_fields = [batches.schema.field(name) for name in keys]
     schema = pa.schema([*key_fields, ("probability", pa.float32()), ("decision", pa.bool_())])
     unknown = UnknownCategories(model.encoder)
     with (
         atomic_write(output) as temporary,
         closing(WRITERS[output.suffix](temporary, schema)) as writer,
-        show_progress("scoring", n_sessions, "sessions"),
+        show_progress("scoring", n_rows, unit),
     ):
         for batch in batches:
             features = batch.to_pandas()
@@ -157,7 +158,7 @@ def score(
             advance(len(batch))
         if not allow_unknown:
             unknown.check()
-    print(f"{n_sessions} sessions, written to {output}")
+    print(f"{n_rows} {unit}, written to {output}")
     return unknown
 
 

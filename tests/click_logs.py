@@ -38,6 +38,7 @@ def click_settings(
     """Settings for a random log, unless other names are passed: visitors share session ids, and rows may be equal."""
     settings: dict[str, Any] = {
         "days": None,
+        "sample_weight": "session",
         "session_ids": "per_visitor",
         "session_gap": 30,
         "missing_session": "error",
@@ -46,7 +47,6 @@ def click_settings(
     }
     return Clicks(
         score_at_views=[at_view] if isinstance(at_view, int) else at_view,
-        sample_weight="session",
         columns=columns,
         events=events or {name: [name] for name in EVENTS},
         page_types=page_types or {name: [name] for name in PAGE_TYPES},

@@ -100,6 +100,13 @@ def as_sessions(frame: pd.DataFrame, **roles: str) -> Sessions:
     return Sessions(table.cast(Schema.of(prepare, features).attach(with_roles(table.schema, roles))))
 
 
+def with_flipped_copies(frame: pd.DataFrame, weight: float) -> Sessions:
+    """The frame as `as_sessions` makes it, and a copy of each row with the other target and this weight."""
+    flipped = frame.assign(buys=1 - frame["buys"], weight=weight)
+    rows = pd.concat([frame.assign(weight=1.0), flipped], ignore_index=True)
+    return as_sessions(rows, buys="target", weight="weight")
+
+
 def zip_bytes(content: bytes | str, *names: str) -> bytes:
     """A zip archive in which each of these files has the content."""
     file = io.BytesIO()

@@ -57,6 +57,32 @@ def evaluation(models: Sequence[str] = MODELS) -> dict[str, Any]:
     }
 
 
+def by_view(recalls: Sequence[float], models: Sequence[str] = MODELS) -> list[dict[str, Any]]:
+    """What evaluation.json has of page views 1, 3, 5 …, with these lower ends of recall at 10%, the same of all models.
+
+    A view whose recall is NaN has no purchase.
+    """
+    views = []
+    for number, recall in enumerate(recalls):
+        rows, figures = 10270 - 2000 * number, {}
+        for name in models:
+            auc = AUCS.get(name, 0.7) + 0.01 * number
+            values = {"auc": auc, "average_precision": 0.23, "recall_at_10": recall + 0.03}
+            lower = {f"{key}_ci_low": value - 0.03 for key, value in values.items()}
+            figures[name] = values | lower | {f"{key}_ci_high": value + 0.03 for key, value in values.items()}
+        counts = {"view": 2 * number + 1, "rows": rows, "purchases": 0 if np.isnan(recall) else 822 - number}
+        views.append(counts | {"models": {} if np.isnan(recall) else figures})
+    return views
+
+
+def write_views(folder: Path, recalls: Sequence[float]) -> Path:
+    """The folder as the stages write it where sessions are scored at several page views; see `by_view`."""
+    content = json.loads((folder / "evaluation.json").read_text())
+    write_json(folder / "evaluation.json", content | {"by_view": by_view(recalls, [*content["models"]])})
+    write_json(folder / "data.json", json.loads((folder / "data.json").read_text()) | {"sessions": 20123})
+    return folder
+
+
 def grid_results(values: dict[str, list[Any]]) -> pd.DataFrame:
     """The content of grid.csv for all combinations of these values; the last has the highest AUC, 0.75."""
     points = pd.MultiIndex.from_product(list(values.values()), names=list(values)).to_frame(index=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import as_sessions, sessions_frame, standard_encoding
+from helpers import as_sessions, sessions_frame, standard_encoding, with_flipped_copies
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -67,6 +67,24 @@ def test_the_probabilities_are_those_of_scikit_learn_to_the_bit(
         probabilities = trees.predict(features)
         np.testing.assert_array_equal(probabilities, expected(sessions, encoder, features, [2, 3]))
         assert roc_auc_score(features["buys"], probabilities) > 0.8 and probabilities.dtype == np.float32
+
+
+def test_rows_without_weight_change_little_and_equal_weights_nothing(
+    sessions: Sessions, encoder: Encoder, trees: BoostedTrees
+) -> None:
+    """A little, since they count as rows of a leaf."""
+    features = sessions.features
+    expected = trees.predict(features)
+    ignored, balanced = (
+        BoostedTrees.fit(with_flipped_copies(sessions_frame(400), weight), encoder, settings=TREES, seed=1)
+        for weight in (0.0, 1.0)
+    )
+    assert np.corrcoef(ignored.predict(features), expected)[0, 1] > 0.95
+    assert abs(ignored.predict(features).mean() - 0.25) < 0.02
+    np.testing.assert_allclose(balanced.predict(features), 0.5, atol=1e-3)
+    equal = as_sessions(sessions_frame(400).assign(weight=0.25), buys="target", weight="weight")
+    equal_trees = BoostedTrees.fit(equal, encoder, settings=TREES, seed=1)
+    np.testing.assert_allclose(equal_trees.predict(features), expected, atol=1e-6)
 
 
 def test_unknown_and_missing_categories_are_predicted_as_by_scikit_learn(sessions: Sessions) -> None:

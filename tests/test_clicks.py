@@ -1,12 +1,15 @@
 """The session table of random click logs equals one worked out event by event, and uses nothing that comes later."""
 
 import random
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from click_logs import (
+    KEYS,
     by_key,
     click_settings,
     differences,
@@ -16,6 +19,8 @@ from click_logs import (
     session_table,
 )
 from click_oracle import COLUMNS, EVENTS, Event, Row, Visits, earlier_visits, scored_position, session_rows, visits_of
+
+VIEWS = [1, 3, 5]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +57,46 @@ def test_a_visit_that_ends_in_the_second_in_which_another_starts_has_not_ended_y
     assert known == {"first": 0, "touching": 0, "after": 1}
 
 
+# Several page views -----------------------------------------------
+
+
+def at_view(table: pa.Table, view: int) -> pa.Table:
+    """The rows that are scored at this view."""
+    return table.filter(pc.field("view") == view)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_each_of_several_views_has_the_rows_that_it_has_alone_and_a_session_s_rows_share_its_weight(seed: int) -> None:
+    log = random_log(seed)
+    expected = {view: session_rows(log, view) for view in VIEWS}
+    n_rows = Counter((row["visitor"], row["session"]) for rows in expected.values() for row in rows)
+    table = session_table(log, click_settings(VIEWS))
+    assert len(table) == n_rows.total() and {*n_rows.values()} == {1, 2, 3}
+    for view, rows in expected.items():
+        added = {"view": view, "viewNumber": view}
+        rows = [row | added | {"weight": 1 / n_rows[row["visitor"], row["session"]]} for row in rows]
+        assert differences(at_view(table, view), rows) == []
+
+
+def test_a_table_of_several_views_is_ordered_by_session_and_view() -> None:
+    keys = session_table(random_log(1), click_settings(VIEWS)).select([*KEYS, "view"]).to_pylist()
+    assert keys == sorted(keys, key=lambda row: (row["time"], row["visitor"], row["session"], row["view"]))
+
+
+def test_rows_have_no_weight_where_each_counts_alike_and_one_view_needs_no_number(log: list[Event]) -> None:
+    table = session_table(log, click_settings(VIEWS, sample_weight="row"))
+    assert "weight" not in table.column_names and {"view", "viewNumber"} <= {*table.column_names}
+    for sample_weight in ("session", "row"):
+        single = session_table(log, click_settings([3], sample_weight=sample_weight))
+        assert not {"view", "viewNumber", "weight"} & {*single.column_names}
+        assert single.equals(session_table(log, click_settings(3)))
+
+
 # No leakage -------------------------------------------------------
 
 
-def one_scored_session_per_visitor(rng: random.Random, visits: Visits) -> list[tuple[str, str]]:
-    scored = [key for key, visit in visits.items() if scored_position(visit, 3) is not None]
+def one_scored_session_per_visitor(rng: random.Random, visits: Visits, view: int = 3) -> list[tuple[str, str]]:
+    scored = [key for key, visit in visits.items() if scored_position(visit, view) is not None]
     rng.shuffle(scored)
     return sorted({key[0]: key for key in scored}.values())
 
@@ -80,25 +120,34 @@ def only_a_purchase(rng: random.Random, scored_view: Event, rest: list[Event]) -
     return [scored_view | {"event": "purchase"}]
 
 
-def without_target(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != "Kauf"}
+def features(row: Row) -> Row:
+    """The row without its target, and without its weight, which training uses only: how often it is scored later."""
+    return {name: value for name, value in row.items() if name not in ("Kauf", "weight")}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_events_after_the_scored_view_change_only_the_target(log: list[Event], table: pa.Table, seed: int) -> None:
-    rng, visits, before = random.Random(seed), visits_of(log), by_key(table)
-    keys = one_scored_session_per_visitor(rng, visits)
+@pytest.mark.parametrize(
+    ("views", "view", "seed"), [([3], 3, 1), ([3], 3, 2), (VIEWS, 1, 1), (VIEWS, 3, 2), (VIEWS, 5, 3)]
+)
+def test_events_after_the_scored_view_change_only_the_target(
+    log: list[Event], views: list[int], view: int, seed: int
+) -> None:
+    def rows_at_view(log: list[Event]) -> dict[tuple[str, str], Row]:
+        table = session_table(log, click_settings(views))
+        return by_key(at_view(table, view) if len(views) > 1 else table)
+
+    rng, visits, before = random.Random(seed), visits_of(log), rows_at_view(log)
+    keys = one_scored_session_per_visitor(rng, visits, view)
     targets: list[set[Any]] = []
     for new_rest in (no_purchase, only_a_purchase, random_changes):
         changed = dict(visits)
         for key in keys:
-            position = scored_position(visits[key], 3)
+            position = scored_position(visits[key], view)
             assert position is not None
             rest = new_rest(rng, visits[key][position], visits[key][position + 1 :])
             changed[key] = visits[key][: position + 1] + rest
-        after = by_key(session_table(as_log(changed)))
-        targets.append({after[key].pop("Kauf") for key in keys})
-        assert [after[key] for key in keys] == [without_target(before[key]) for key in keys]
+        after = rows_at_view(as_log(changed))
+        targets.append({after[key]["Kauf"] for key in keys})
+        assert [features(after[key]) for key in keys] == [features(before[key]) for key in keys]
     assert targets == [{0}, {1}, {0, 1}]
 
 

@@ -13,6 +13,8 @@ from scipy.stats import sem
 from sklearn.metrics import roc_auc_score
 
 from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles, write_sessions
+from stages.lib.evaluation.by_view import metrics_by_view
+from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
@@ -48,11 +50,11 @@ def write_columns(path: Path, **columns: np.ndarray) -> None:
     write_sessions(path, Sessions(pa.table(columns).cast(schema)))
 
 
-def write_predictions(name: str, probability: np.ndarray, **extra_seeds: np.ndarray) -> None:
-    """Predictions of sessions numbered from 0, which decide for a purchase from 0.25 on."""
+def write_predictions(name: str, probability: np.ndarray, **more: np.ndarray) -> None:
+    """Predictions of sessions numbered from 0, which decide for a purchase from 0.25 on, with more columns."""
     path = Path("predictions") / f"{name}.parquet"
     keys, decision = np.arange(len(probability)), probability >= 0.25
-    write_columns(path, key=keys, probability=probability, decision=decision, **extra_seeds)
+    write_columns(path, **{"key": keys, "probability": probability, "decision": decision} | more)
     table = read_sessions(path).to_arrow()
     position = table.schema.get_field_index("decision")
     field = table.schema.field(position).with_metadata({"role": "decision", "threshold": "0.25"})
@@ -163,3 +165,63 @@ def test_the_same_predictions_give_the_same_bytes(run_stage: RunStage, probabili
     evaluate(run_stage)
     assert {path.name: path.read_bytes() for path in Path("metrics").iterdir()} == before
     assert len(before) == len(NAMES) + 7
+
+
+# Several page views -----------------------------------------------
+
+SESSION, VIEW, VISITOR = np.arange(ROWS) // 2, np.arange(ROWS) % 2 * 2 + 1, np.arange(ROWS) // 6
+PURCHASES = (SESSION % 5 == 0).astype(np.int64)
+
+
+@pytest.fixture
+def by_view(probabilities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same probabilities, of sessions at their first and at their third page view."""
+    write_columns(Path("test_targets.parquet"), key=SESSION, visitor=VISITOR, view=VIEW, target=PURCHASES)
+    for name, values in probabilities.items():
+        write_predictions(name, values, key=SESSION, view=VIEW)
+    return probabilities
+
+
+def test_intervals_of_several_page_views_come_from_the_bootstrap_over_visitors(
+    run_stage: RunStage, by_view: dict[str, np.ndarray]
+) -> None:
+    evaluation = evaluate(run_stage)
+    bootstrap = ClusterBootstrap(PURCHASES, by_view, VISITOR)
+    for name, figures in evaluation["models"].items():
+        expected = bootstrap.with_intervals(name)
+        assert {
+            key: figures[key] for key in ("auc", "auc_ci_low", "auc_ci_high", "average_precision")
+        } == pytest.approx(
+            {key: expected[key] for key in ("auc", "auc_ci_low", "auc_ci_high", "average_precision")}, abs=1e-6
+        )
+        assert figures["decision"]["recall_at_10"] == pytest.approx(expected["recall_at_10"], abs=1e-6)
+    for (name, reference), comparison in zip(COMPARISONS, evaluation["comparisons"], strict=True):
+        expected = bootstrap.compare_aucs(name, reference)
+        assert {key: comparison[key] for key in expected} == pytest.approx(expected, abs=1e-6)
+    # Which is not what DeLong's method gives
+    assert figures["auc_ci_low"] != auc_with_interval(PURCHASES, by_view[name])["auc_ci_low"]
+
+
+def test_each_page_view_has_its_rows_and_the_figures_of_all_models(
+    run_stage: RunStage, by_view: dict[str, np.ndarray]
+) -> None:
+    found = evaluate(run_stage)["by_view"]
+    expected = metrics_by_view(PURCHASES, by_view, VIEW, VISITOR)
+    for one, other in zip(found, expected, strict=True):
+        models = other.pop("models")
+        assert {key: one[key] for key in other} == other and one["rows"] == ROWS // 2
+        assert [*one["models"]] == sorted(NAMES)
+        for name in NAMES:
+            assert one["models"][name] == pytest.approx(models[name], abs=1e-6)
+
+
+def test_sessions_of_one_page_view_have_no_figures_by_view(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray]
+) -> None:
+    assert "by_view" not in evaluate(run_stage)
+
+
+def test_predictions_at_other_page_views_are_an_error(run_stage: RunStage, by_view: dict[str, np.ndarray]) -> None:
+    write_predictions("trees", by_view["trees"], key=SESSION, view=4 - VIEW)
+    error = run_stage("evaluate", *PATHS).error
+    assert error == "evaluate: predictions/trees.parquet: its rows are not those of the test set"

@@ -2,20 +2,26 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT, as_sessions, sessions_frame, standard_encoding
+from helpers import ROOT, as_sessions, sessions_frame, standard_encoding, with_flipped_copies
+from sklearn.metrics import roc_auc_score
 
 from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Schema
+from stages.lib.modeling import model as model_module
 from stages.lib.modeling.calibration import Calibration
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.fit import fit
 from stages.lib.modeling.model import Model, mean_of_models, train_model
 from stages.lib.modeling.network import build_network
+from stages.lib.oversampling import oversample
 
 pytestmark = pytest.mark.slow
 
@@ -88,3 +94,51 @@ def test_every_configuration_trains_stops_early_and_is_saved_as_the_same_bytes(
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     loaded = Model.load(tmp_path / "one")
     assert (loaded.predict(sessions.features) == model.predict(sessions.features)).all()
+
+
+# Weights ----------------------------------------------------------
+
+QUICK = PARAMS.train_base.with_point({"layers": [8], "epochs": 20, "batch_size": 32, "learning_rate": 0.01})
+
+
+@pytest.mark.parametrize("validation_split", [0.0, 0.2])
+def test_rows_without_weight_are_not_learned_from(validation_split: float) -> None:
+    config = QUICK.model_copy(update={"validation_split": validation_split})
+    aucs = {}
+    for weight in (0.0, 1.0):
+        sessions = with_flipped_copies(sessions_frame(400), weight)
+        encoder = fit_encoder(sessions.features, config.encoding)
+        probabilities = train_model(sessions, encoder, config, "stratified", 1).predict(sessions_frame(400, seed=8))
+        aucs[weight] = roc_auc_score(sessions_frame(400, seed=8)["buys"], probabilities)
+        assert np.mean(probabilities) == pytest.approx(0.5 if weight else 0.25, abs=0.08)
+    assert aucs[0.0] > 0.8
+
+
+def test_equal_weights_train_the_network_that_no_weights_train() -> None:
+    frame = sessions_frame(400)
+    sessions, equal = as_sessions(frame, buys="target"), with_flipped_copies(frame, 1.0)
+    equal = equal.take(np.arange(400))
+    assert equal.names("weight") and not sessions.names("weight")
+    encoder = fit_encoder(sessions.features, QUICK.encoding)
+    expected, found = (
+        train_model(rows, encoder, QUICK, "stratified", 1).predict(sessions.features) for rows in (sessions, equal)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_synthetic_purchase_has_the_mean_weight_of_a_purchase(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.where(np.arange(400) % 4, 1.0, np.where(np.arange(400) % 8, 0.25, 0.75))  # of purchases 0.5 on average
+    sessions = as_sessions(sessions_frame(400).assign(weight=weights), buys="target", weight="weight")
+    encoder, used = fit_encoder(sessions.features, QUICK.encoding), []
+
+    def fit_and_note(*arguments: Any, **keywords: Any) -> Any:
+        used.append(keywords["sample_weight"])
+        return fit(*arguments, **keywords)
+
+    monkeypatch.setattr(model_module, "fit", fit_and_note)
+    resample = partial(oversample, settings=PARAMS.smote_train)
+    train_model(sessions, encoder, QUICK.with_point({"epochs": 1}), "stratified", 1, resample=resample)
+    (sample_weight,) = used
+    np.testing.assert_allclose(sample_weight[:400], weights / weights.mean())
+    np.testing.assert_allclose(sample_weight[400:], 0.5 / weights.mean())
+    assert len(sample_weight) == 600

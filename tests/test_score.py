@@ -127,7 +127,22 @@ def test_a_log_without_a_required_column_or_without_sessions_is_refused(shop: Pa
     assert "no session reaches page view 3" in error_of(shop, log[:2], "log.parquet")
 
 
+def test_the_latest_view_of_a_single_one_is_that_view(shop: Path) -> None:
+    score.main(shop / MODEL, shop / CLICKS, output=shop / "latest.parquet", latest_view=True)
+    score.main(shop / MODEL, shop / CLICKS, output=shop / "scores.parquet")
+    assert (shop / "latest.parquet").read_bytes() == (shop / "scores.parquet").read_bytes()
+
+
 # A session table --------------------------------------------------
+
+
+def test_a_table_has_no_latest_view(tables: Path) -> None:
+    write(new_sessions(), tables / "new.csv")
+    with pytest.raises(InputError) as error:
+        score.main(tables / MODEL, tables / "new.csv", output=tables / "never.csv", latest_view=True)
+    expected = "--latest-view: the model was trained on a table of sessions, whose rows have no page views"
+    assert str(error.value).removeprefix(f"{tables / 'new.csv'}: ") == expected
+    assert not (tables / "never.csv").exists()
 
 
 def test_sessions_of_a_table_are_scored_in_order_and_named_by_their_row(tables: Path) -> None:

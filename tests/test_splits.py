@@ -26,7 +26,7 @@ def frame_with_keys(rows: int = 300, seed: int = 7) -> pd.DataFrame:
 
 
 def to_sessions(frame: pd.DataFrame) -> Sessions:
-    roles = {"id": "key", "visitor": "visitor", "day": "time", "buys": "target"}
+    roles = {"id": "key", "visitor": "visitor", "day": "time", "view": "view", "weight": "weight", "buys": "target"}
     return as_sessions(frame, **{name: role for name, role in roles.items() if name in frame})
 
 
@@ -121,6 +121,45 @@ def test_a_split_without_the_key_it_needs_is_an_error(strategy: str, role: str) 
         train_test_split(to_sessions(sessions_frame()), strategy, 0.2, seed=1)
 
 
+# Several rows per session -----------------------------------------
+
+
+def with_several_rows(frame: pd.DataFrame, seed: int = 3) -> tuple[Sessions, np.ndarray]:
+    """One to three rows for each session of the frame, one after the other, and the number of each row's session."""
+    n_rows = np.random.default_rng(seed).integers(1, 4, size=len(frame))
+    session = np.repeat(np.arange(len(frame)), n_rows)
+    view = np.concatenate([np.arange(1, count + 1) for count in n_rows])
+    rows = frame.iloc[session].assign(view=view, weight=1 / n_rows[session]).reset_index(drop=True)
+    return to_sessions(rows), session
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_sessions_of_several_rows_are_split_as_those_of_one_row(strategy: str) -> None:
+    # Two sessions of different visitors may have the same id.
+    frame = frame_with_keys().drop_duplicates("visitor").assign(id=lambda rows: np.arange(len(rows)) % 9)
+    for single in (frame_with_keys(), frame):
+        several, session = with_several_rows(single)
+        whole = train_test_split(several, strategy, 0.2, seed=1)
+        expected = train_test_split(to_sessions(single), strategy, 0.2, seed=1)
+        for idx, sessions in zip(whole, expected, strict=True):
+            assert idx.tolist() == np.flatnonzero(np.isin(session, sessions)).tolist()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_all_rows_of_a_session_are_on_one_side_of_every_fold(strategy: str) -> None:
+    single = frame_with_keys()
+    several, session = with_several_rows(single)
+    visitors = several.column("visitor").to_numpy()
+    folds, expected = cv_folds(several, strategy, 4, seed=1), cv_folds(to_sessions(single), strategy, 4, seed=1)
+    assert len(folds) == 4
+    for (train_idx, val_idx), (train_sessions, val_sessions) in zip(folds, expected, strict=True):
+        assert not {*session[train_idx]} & {*session[val_idx]}
+        assert train_idx.tolist() == np.flatnonzero(np.isin(session, train_sessions)).tolist()
+        assert val_idx.tolist() == np.flatnonzero(np.isin(session, val_sessions)).tolist()
+        if strategy == "grouped":
+            assert not {*visitors[train_idx]} & {*visitors[val_idx]}
+
+
 # The split stage --------------------------------------------------
 
 OUTPUTS = ("train.parquet", "test.parquet", "test_targets.parquet", "data.json")
@@ -158,6 +197,17 @@ def test_the_test_set_and_its_targets_are_in_separate_files(split: Split, strate
     test_rows = test.to_pandas().merge(targets.to_pandas(), on="id")
     all_rows = pd.concat([train.to_pandas(), test_rows]).set_index("id").sort_index()
     pd.testing.assert_frame_equal(all_rows, frame.set_index("id").sort_index(), check_dtype=False)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_targets_of_several_rows_per_session_have_what_tells_the_rows_apart(split: Split, strategy: str) -> None:
+    rows = with_several_rows(frame_with_keys())[0].to_arrow().to_pandas()
+    train, test, targets = (sessions.to_arrow() for sessions in split(rows, **{"split.strategy": strategy}))
+    assert train.column_names == [*rows]
+    assert test.column_names == ["pages", "seconds", "browser", "id", "visitor", "day", "view"]
+    assert targets.column_names == ["buys", "id", "visitor", "view"]
+    assert targets.select(["id", "visitor", "view"]).equals(test.select(["id", "visitor", "view"]))
+    assert not {*train["id"].to_pylist()} & {*test["id"].to_pylist()}
 
 
 def test_without_keys_there_are_only_features_and_targets(split: Split) -> None:

@@ -50,6 +50,20 @@ def test_data_json_summarizes_the_sessions_and_the_split(run_stage: RunStage, wr
     }
 
 
+def test_sessions_of_several_rows_are_counted_once(run_stage: RunStage, write_params: WriteParams) -> None:
+    write_params()
+    # Two visitors may use the same session id.
+    rows = FRAME.assign(id=FRAME.index // 3 % 20, visitor=FRAME.index // 60, view=FRAME.index % 3)
+    rows["buys"] = (FRAME.index // 3 % 4 == 0).astype(int)
+    roles = {"id": "key", "visitor": "visitor", "view": "view", "buys": "target"}
+    several = as_sessions(rows[["pages", "seconds", "browser", *roles]], **roles)
+    write_sessions(Path(PATHS[0]), several)
+    assert run_stage("split", *PATHS).code == 0
+    data = json.loads(Path("data.json").read_text())
+    assert (data["rows"], data["sessions"], several.n_sessions) == (120, 40, 40)
+    assert "sessions" not in summarize(sessions()) and sessions().n_sessions == 120
+
+
 @pytest.mark.parametrize(
     ("time", "first"),
     [

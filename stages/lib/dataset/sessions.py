@@ -56,6 +56,14 @@ class Sessions:
         return self.select("key", "visitor", "time", "view").to_arrow()
 
     @property
+    def n_sessions(self) -> int:
+        """How many different sessions there are: as many as rows, unless they are scored at several page views."""
+        if not self.names("view"):
+            return len(self)
+        keys = self.select("key", "visitor").to_arrow()
+        return len(keys.group_by(keys.column_names).aggregate([]))
+
+    @property
     def weights(self) -> np.ndarray | None:
         """(rows,), with a mean of 1; None if all rows have the same."""
         if not self.names("weight"):

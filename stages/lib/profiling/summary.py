@@ -11,7 +11,10 @@ from stages.lib.dataset.sessions import Sessions, role_of
 
 
 def summarize(sessions: Sessions) -> dict[str, Any]:
-    """Counts and shares, the fingerprint and, if the sessions have a time that is a date, its `first` and `last`."""
+    """Counts and shares, the fingerprint and, if the sessions have a time that is a date, its `first` and `last`.
+
+    Where sessions have a row for each of several page views, all but `sessions`, their number, describe the rows.
+    """
     features, target = sessions.names("feature"), sessions.column("target")
     missing = sum(int(sessions.table[name].to_pandas().isna().sum()) for name in features)
     return {
@@ -22,6 +25,7 @@ def summarize(sessions: Sessions) -> dict[str, Any]:
         "missing_share": round(missing / (len(sessions) * len(features)), 6),
         "fingerprint": fingerprint(sessions),
         **_period(sessions),
+        **({"sessions": sessions.n_sessions} if sessions.names("view") else {}),
     }
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from stages.lib.evaluation import registry
 from stages.lib.evaluation.registry import RegisteredModel
+from stages.lib.reporting.by_view import auc_estimates
 from stages.lib.reporting.curves import Estimate, Line, plot_curves, plot_estimates, plot_losses
 from stages.lib.reporting.grid_plot import plot_grid
 from stages.lib.reporting.metrics_files import read_csv
@@ -19,7 +20,11 @@ MIN_RECALL = 0.05  # below it, a handful of sessions decide the precision
 
 
 def draw_pictures(
-    metrics: Path, evaluation: dict[str, Any], models: Sequence[RegisteredModel], grid: pd.DataFrame | None
+    metrics: Path,
+    evaluation: dict[str, Any],
+    models: Sequence[RegisteredModel],
+    grid: pd.DataFrame | None,
+    recommended: RegisteredModel,
 ) -> dict[str, Picture]:
     """Draw all pictures.
 
@@ -28,15 +33,16 @@ def draw_pictures(
         evaluation: the content of evaluation.json.
         models: those that are in it, each of which has a line in each curve.
         grid: the content of grid.csv, if the models include the one of the grid search.
+        recommended: the model whose AUC by page view is drawn, where these are several.
 
     Returns:
-        By name: aucs, roc, precision_recall, calibration, cumulative_gains and loss; grid if there is one; and
-        importance_NAME for each model whose importances were measured.
+        By name: aucs, roc, precision_recall, calibration, cumulative_gains and loss; grid and auc_by_view if there are
+        any; and importance_NAME for each model whose importances were measured.
 
     Raises:
         InputError: a file is missing or broken.
     """
-    test = evaluation["test"]
+    test, by_view = evaluation["test"], evaluation.get("by_view", [])
     figures = {
         "aucs": plot_estimates(_auc_estimates(evaluation, models), "AUC on the test set"),
         "roc": plot_curves(
@@ -48,11 +54,13 @@ def draw_pictures(
         "calibration": _calibration(metrics / "calibration.csv", models),
         "cumulative_gains": plot_curves(
             _curve_lines(metrics / "cumulative_gains.csv", "share", models),
-            "share of sessions, most likely first",
+            f"share of {'scored page views' if by_view else 'sessions'}, most likely first",
             "share of purchases",
         ),
         "loss": plot_losses(_loss_lines(metrics / "loss.csv", models)),
     }
+    if estimates := auc_estimates(by_view, recommended, _style(recommended)):
+        figures["auc_by_view"] = plot_estimates(estimates, f"AUC of {recommended.phrase}")
     if grid is not None:
         figures["grid"] = plot_grid(grid)
     for model in models:

@@ -6,6 +6,7 @@ from typing import Any
 
 from stages.lib.evaluation.registry import BLENDED
 from stages.lib.reporting import sentences
+from stages.lib.reporting.by_view import worth_acting_on
 from stages.lib.reporting.grid_plot import in_most_folds, is_cut
 from stages.lib.reporting.metrics_files import read_csv, read_evaluation, read_json
 from stages.lib.reporting.pictures import draw_pictures
@@ -28,7 +29,9 @@ def gather(metrics: Path) -> dict[str, Any]:
     grid = read_csv(metrics / "grid.csv", ["val_auc", "val_auc_se", "folds"]) if has_grid else None
     scores = evaluation["models"]
     best = max(models, key=lambda model: scores[model.name]["auc"])
-    pictures = draw_pictures(metrics, evaluation, models, grid)
+    views = evaluation.get("by_view", [])
+    recommended = next((model for _, model in sentences.rank_by_cross_validation(scores, models)), best)
+    pictures = draw_pictures(metrics, evaluation, models, grid, recommended)
     return {
         "data": data,
         "test": evaluation["test"],
@@ -38,8 +41,11 @@ def gather(metrics: Path) -> dict[str, Any]:
         "saved": [model for model in models if model.is_network or model.kind == "blend" or model.name in BLENDED],
         "best": best,
         "constant": score_constant_prediction(evaluation["test"]),
-        "headline": sentences.headline(scores[best.name]),
+        "headline": sentences.headline(scores[best.name], has_several_views=bool(views)),
         "recommendation": sentences.recommendation(scores, models),
+        "by_view": views,
+        "recommended": recommended,
+        "worth_acting_on": worth_acting_on(views, recommended) if views else "",
         "baselines": sentences.baselines_in_words(evaluation, models),
         "comparisons": [
             {
@@ -57,7 +63,7 @@ def gather(metrics: Path) -> dict[str, Any]:
 
 
 def score_constant_prediction(test: dict[str, float]) -> dict[str, float]:
-    """The metrics of predicting the purchase rate of the test set for every session.
+    """The metrics of predicting the purchase rate of the test set for every row.
 
     Args:
         test: `rows` and `purchases` of the test set.

@@ -12,22 +12,31 @@ Metrics = dict[str, Any]  # of a model, as in evaluation.json
 Comparison = dict[str, Any]  # of two models, as in evaluation.json
 
 
-def headline(metrics: Metrics) -> str:
-    """What the best model achieves, without a full stop."""
+def headline(metrics: Metrics, has_several_views: bool = False) -> str:
+    """What the best model achieves, without a full stop; with several page views, a row is a view of a session."""
+    unit, end = ("scored page views", "be followed by") if has_several_views else ("sessions", "end in")
     if metrics["auc_ci_low"] <= 0.5:
-        return "No model ranks sessions significantly better than chance"
+        return f"No model ranks {unit} significantly better than chance"
     recall = percent(metrics["decision"]["recall_at_10"], 0)
-    return f"The 10% of sessions ranked most likely to end in a purchase contain {recall} of all purchases"
+    return f"The 10% of {unit} ranked most likely to {end} a purchase contain {recall} of all purchases"
+
+
+def rank_by_cross_validation(
+    scores: dict[str, Metrics], models: Sequence[RegisteredModel]
+) -> list[tuple[Metrics, RegisteredModel]]:
+    """The models with the highest AUC first, each with its figures; none if fewer than two were cross-validated."""
+    validated = [
+        (scores[model.name]["cross_validation"], model) for model in models if "cross_validation" in scores[model.name]
+    ]
+    return sorted(validated, key=lambda pair: -pair[0]["auc"]) if len(validated) > 1 else []
 
 
 def recommendation(scores: dict[str, Metrics], models: Sequence[RegisteredModel]) -> str:
     """Which model to use, by cross-validation on the training set; an empty text if there was none."""
-    validated = [
-        (scores[model.name]["cross_validation"], model) for model in models if "cross_validation" in scores[model.name]
-    ]
-    if len(validated) < 2:
+    ranked = rank_by_cross_validation(scores, models)
+    if not ranked:
         return ""
-    (best, model), (second, runner_up), *_ = sorted(validated, key=lambda pair: -pair[0]["auc"])
+    (best, model), (second, runner_up), *_ = ranked
     return (
         f"Use {model.phrase}: in cross-validation on the training set, its AUC of {number(best['auc'])} ± "
         f"{number(best['auc_se'])} is the highest, ahead of {runner_up.phrase} with {number(second['auc'])}."
