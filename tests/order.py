@@ -10,7 +10,8 @@ LONGEST = (
     *("test_branches", "test_cluster_grid", "test_pipeline", "test_engines", "test_benchmarks", "test_own_data"),
     *("test_remotes", "test_grid", "test_dvc_display", "test_documentation", "test_out_of_core", "test_score"),
     *("test_tracker_logs", "test_wide_tables", "test_fit", "test_fuzz", "test_contributing", "test_training_leakage"),
-    *("test_values", "test_workflows", "test_security", "test_tooling", "test_model", "test_bad_columns", "test_left_out_columns"),
+    *("test_values", "test_workflows", "test_security", "test_tooling", "test_model"),
+    *("test_bad_columns", "test_left_out_columns"),
 )
 
 
