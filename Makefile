@@ -51,11 +51,11 @@ lock: .venv/ready   ## pin all versions again, from pyproject.toml
 clean:         ## remove .venv
 	rm -rf .venv
 
+# DVC keeps pickles in its site cache, by default where all users of the machine can write: see SECURITY.md.
 .venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, not {sys.version.split()[0]}: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	# DVC keeps pickles in this folder, by default where all users of the machine can write: see SECURITY.md.
 	install -d -m 700 .dvc/tmp/site
 	dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"
 	touch $@
