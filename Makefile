@@ -10,7 +10,7 @@ PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test unit coverage lint lock clean
+.PHONY: help repro small test unit coverage lint docs lock clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
@@ -38,6 +38,9 @@ coverage: .venv/ready-to-test   ## do the same as make test, and check that test
 lint: .venv/ready-to-test   ## format the code, fix what can be fixed, and check types
 	ruff check --fix . && ruff format . && mypy
 
+docs: .venv/ready   ## write docs/parameters.md again, from params.yaml and its types
+	python -m docs.parameters
+
 lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	python -m pip install --quiet uv
 	$(PIN) pyproject.toml --output-file requirements.txt
@@ -48,10 +51,13 @@ lock: .venv/ready   ## pin all versions again, from pyproject.toml
 clean:         ## remove .venv
 	rm -rf .venv
 
+# DVC keeps pickles in its site cache, by default where all users of the machine can write: see SECURITY.md.
 .venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, not {sys.version.split()[0]}: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	install -d -m 700 .dvc/tmp/site
+	dvc config --local core.site_cache_dir "$(CURDIR)/.dvc/tmp/site"
 	touch $@
 
 .venv/ready-to-test: requirements-test.txt .venv/ready

@@ -50,12 +50,15 @@ def steps(path: Path) -> list[dict[str, Any]]:
         *(("vendor.github-workflows", path) for path in WORKFLOWS),
         *(("custom.github-workflows-require-timeout", path) for path in WORKFLOWS),
         ("vendor.gitlab-ci", GITLAB),
+        ("vendor.dependabot", ROOT / ".github" / "dependabot.yml"),
+        ("vendor.citation-file-format", ROOT / "CITATION.cff"),
     ],
     ids=str,
 )
 def test_workflows_are_valid(schema: str, path: Path) -> None:
     check = Path(sys.executable).with_name("check-jsonschema")
-    done = subprocess.run([check, "--builtin-schema", schema, path], capture_output=True, text=True, check=False)
+    command: list[str | Path] = [check, "--default-filetype", "yaml", "--builtin-schema", schema, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
