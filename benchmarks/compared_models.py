@@ -14,7 +14,8 @@ import pandas as pd
 from benchmarks.tools import PARAMS, write_params
 from stages import blend
 from stages.lib.baselines import fit_logistic
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, write_sessions

@@ -18,7 +18,8 @@ import pandas as pd
 from benchmarks.pictures import draw_lines
 from benchmarks.tools import PARAMS, ROOT
 from benchmarks.training_step import random_rows
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
 from stages.lib.tuning.points import Grid, grid_points

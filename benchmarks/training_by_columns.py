@@ -14,7 +14,8 @@ import pandas as pd
 from benchmarks.pictures import draw_lines
 from benchmarks.tools import PARAMS, ROOT
 from benchmarks.training_step import EpochTimer, random_rows
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.network import build_network
 

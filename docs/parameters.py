@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from stages.lib.common import param_types
-from stages.lib.common.params import PARAMS, Params, Section
+from stages.lib.common.model_params import Section
+from stages.lib.common.params import PARAMS, Params
 from stages.lib.common.params_file import read_params_file
 
 PAGE = Path("docs/parameters.md")

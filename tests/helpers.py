@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.tools import REMOVED, ROOT
-from stages.lib.common.params import Encoding, Params
+from stages.lib.common.model_params import Encoding
+from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.dataset.sessions import Sessions, with_roles
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from helpers import ROOT
 
-from stages.lib.common.params import Params, Section
+from stages.lib.common.model_params import Section
+from stages.lib.common.params import Params
 
 MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "stages").rglob("*.py") if path.name != "__init__.py")
 

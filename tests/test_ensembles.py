@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.common.processes import Call, OnResult, in_this_process, process_pool
 from stages.lib.dataset.sessions import write_sessions
 from stages.lib.dataset.splits import cv_folds

@@ -19,7 +19,8 @@ from talos.parameters.ParamSpace import ParamSpace
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import lock
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
@@ -258,7 +259,7 @@ from pathlib import Path
 import numpy as np
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import lock
-from stages.lib.common.params import ModelConfig
+from stages.lib.common.model_params import ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
 from stages.lib.tuning.points import grid_points

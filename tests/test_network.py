@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Network
+from stages.lib.common.model_params import Network
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.network import build_network, mean_of_networks, save_network
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.encoder import fit_encoder

@@ -11,7 +11,8 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame
 from training import SEED, SETTINGS, assert_same_weights, keras_fit, make_network, make_rows, settings_with
 
-from stages.lib.common.params import Network, Params
+from stages.lib.common.model_params import Network
+from stages.lib.common.params import Params
 from stages.lib.dataset import matrix
 from stages.lib.dataset import sessions as sessions_module
 from stages.lib.dataset.matrix import FileMatrix, Matrix, shuffled_chunks, write_npy

@@ -6,7 +6,8 @@ import pytest
 from helpers import ROOT
 
 from docs.parameters import PAGE, commented_lines, render, type_text
-from stages.lib.common.params import Network, Prepare, Split
+from stages.lib.common.model_params import Network
+from stages.lib.common.params import Prepare, Split
 
 TEXT = render(ROOT)
 

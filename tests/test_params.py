@@ -10,7 +10,8 @@ from helpers import REMOVED, ROOT, RunStage, WriteParams
 
 from benchmarks.tools import params_with
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.common.params_file import RENAMED
 
 PARAMS = Path("params.yaml")

@@ -9,7 +9,7 @@ import pytest
 from helpers import as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Encoding
+from stages.lib.common.model_params import Encoding
 from stages.lib.dataset import matrix, parquet
 from stages.lib.dataset import sessions as sessions_module
 from stages.lib.dataset.matrix import FileMatrix

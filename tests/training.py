@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.common.params import Training
+from stages.lib.common.model_params import Training
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.fit import fit
 

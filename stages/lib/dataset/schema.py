@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_json
-from stages.lib.common.params import Clicks, Csv, Keys, Prepare, Section
+from stages.lib.common.model_params import Section
+from stages.lib.common.params import Clicks, Csv, Keys, Prepare
 from stages.lib.common.params_file import describe
 
 Dtype = Literal["number", "date", "category"]

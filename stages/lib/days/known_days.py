@@ -11,7 +11,7 @@ from stages.lib.dataset.schema import Schema
 from stages.lib.days.memo import Memo
 from stages.lib.days.part import Part, read_part
 from stages.lib.days.state import KIND, State, keep_latest_states, nearest_state
-from stages.lib.days.update import add_parts
+from stages.lib.days.update import Update
 from stages.lib.preparation.engine import DEFAULT_MEMORY, LOCAL, open_engine
 
 EVENTS_AT_ONCE = 4_000_000  # of the parts that are added at once
@@ -99,7 +99,7 @@ def _add_all(parts: Sequence[Part], memo: Memo, memory_limit: int | None) -> Sta
             def make(folder: Path, path: str, before: State = before, chunk: Sequence[Part] = chunk) -> None:
                 with open_engine(folder / "tables", memory_limit=memory_limit or DEFAULT_MEMORY) as engine:
                     engine.local.raw_sql("SET preserve_insertion_order = false")
-                    add_parts(before, chunk, by_source, memo, engine, folder, path).save(folder)
+                    Update(before, chunk, by_source, memo, engine, folder, path).run().save(folder)
 
             contents = sorted([*before.parts, *(part.content for part in chunk)])
             state = State.load(memo.folder / memo.get(KIND, contents, make))

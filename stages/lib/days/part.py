@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ibis
 from ibis import _
 from ibis.expr.types import Table
 
@@ -29,7 +28,7 @@ TABLES = ("visits", "moments", "events")
 
 @dataclass(frozen=True)
 class Part:
-    """A file or folder of the log, and its folder in the memo, with the tables of TABLES.
+    """A file or folder of the log, and its folder in the memo, with a folder of files for each of TABLES.
 
     These are the visits of `visit_totals`, the moments of `moment_totals`, and the events of the sessions at the edges
     of the part. Visitors and sessions are texts, since another part may have other types.
@@ -103,36 +102,33 @@ def write_tables(
     events, n_events = assign_visitors(with_log_visitor, clicks, left_out)
     if not n_events:
         raise InputError("none of its events is used; see prepare.clicks.events")
-    partitioned = {name: engine.folder / "tables" / name for name in TABLES}
-    for subfolder in partitioned.values():
-        subfolder.mkdir(parents=True)
-    for number, partition in enumerate(partition_by_visitor(events, count_partitions(n_events, engine), engine)):
+    for name in TABLES:
+        (folder / name).mkdir()
+    partitions = partition_by_visitor(events, count_partitions(n_events, engine), engine)
+    ends = _edges(engine.local.read_parquet(partitions)) if only_edges else None
+    for number, partition in enumerate(partitions):
         with engine.errors():
-            tables = _aggregate(engine.compute.read_parquet(partition), clicks)
+            tables = _aggregate(engine.compute.read_parquet(partition), clicks, ends)
             for name, table in tables.items():
-                engine.compute.to_parquet(table, partitioned[name] / f"{number}.parquet")
+                engine.compute.to_parquet(table, folder / name / f"{number}.parquet")
             del tables  # with the tables that are cached
         partition.unlink()
-    written = {name: engine.local.read_parquet(sorted(partitioned[name].glob("*.parquet"))) for name in TABLES}
-    if only_edges:
-        written["events"] = _at_edges(written["events"], written["visits"])
-    for name, table in written.items():
-        engine.local.to_parquet(table, folder / f"{name}.parquet")
     return n_events
 
 
-def _aggregate(events: Table, clicks: Clicks) -> dict[str, Table]:
+def _edges(events: Table) -> tuple[int, int]:
+    """The second until which a session is at the first edge, and that from which it is at the last."""
+    (ends,) = events.aggregate(first=_.time.min(), last=_.time.max()).to_pyarrow().to_pylist()
+    return int(ends["first"].timestamp()) + EDGE_SECONDS, int(ends["last"].timestamp()) - EDGE_SECONDS
+
+
+def _aggregate(events: Table, clicks: Clicks, edges: tuple[int, int] | None) -> dict[str, Table]:
     clicks = clicks.model_copy(update={"max_events_per_session": None})
-    events = events.mutate(**{key: events[key].cast("string") for key in SESSION})
     in_log = events.group_by(SESSION).aggregate(log_events=_.count())
     visits, moments = visits_and_moments(complete_sessions(events, clicks, Removed()), clicks)
     visits = left_join(visits.drop("start", "first_purchase", "last_purchase"), in_log)
-    return dict(zip(TABLES, (visits, moments, events), strict=True))
-
-
-def _at_edges(events: Table, visits: Table) -> Table:
-    """The events of the sessions that begin or end near the first or the last event."""
-    (ends,) = visits.aggregate(first=_.start_second.min(), last=_.end_second.max()).to_pyarrow().to_pylist()
-    near_start = visits.start_second <= ibis.literal(ends["first"] + EDGE_SECONDS)
-    near_end = visits.end_second >= ibis.literal(ends["last"] - EDGE_SECONDS)
-    return events.semi_join(visits.filter(near_start | near_end), SESSION)
+    if edges:
+        at_edge = (visits.start_second <= edges[0]) | (visits.end_second >= edges[1])
+        events = events.semi_join(visits.filter(at_edge), SESSION)
+    tables = dict(zip(TABLES, (visits, moments, events), strict=True))
+    return {name: table.mutate(**{key: table[key].cast("string") for key in SESSION}) for name, table in tables.items()}

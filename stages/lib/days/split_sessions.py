@@ -57,7 +57,7 @@ def merge_pieces(
     of_pieces = events.semi_join(pieces, VISIT)
     counts = of_pieces.group_by(VISIT).aggregate(found=_.count())
     found = pieces.left_join(counts, VISIT).select("source", complete=(_.found == _.log_events).fill_null(False))
-    lacking = found.filter(~_.complete).source.as_table().distinct().to_pyarrow()["source"].to_pylist()
+    lacking = found.filter(~_.complete).select("source").distinct().to_pyarrow()["source"].to_pylist()
     columns = [name for name in events.columns if name not in ("source", "partition", "visitor", "log_visitor")]
     whole = of_pieces.filter(_.source.notin(lacking)) if lacking else of_pieces
     table = whole.select(visitor="log_visitor", **{name: name for name in columns})

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from stages.lib.common.errors import file_errors
 from stages.lib.common.files import atomic_write, write_json
-from stages.lib.common.params import Section
+from stages.lib.common.model_params import Section
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.calibration import MAX_LOG_ODDS, log_odds

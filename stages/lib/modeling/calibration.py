@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from stages.lib.common.params import Section
+from stages.lib.common.model_params import Section
 
 Method = Literal["none", "sigmoid", "isotonic"]
 

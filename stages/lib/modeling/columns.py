@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from stages.lib.common.params import Encoding, Section
+from stages.lib.common.model_params import Encoding, Section
 
 MISSING, INFREQUENT = "(missing)", "(infrequent)"
 MAX_SCORE = 3.0  # normal scores are clipped to ± this

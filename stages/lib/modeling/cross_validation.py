@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stages.lib.common.params import Encoding
+from stages.lib.common.model_params import Encoding
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling.calibration import log_odds

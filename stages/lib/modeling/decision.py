@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from stages.lib.common.errors import file_errors
 from stages.lib.common.files import write_json
-from stages.lib.common.params import Section
+from stages.lib.common.model_params import Section
 from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling.calibration import Calibration, Method
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_json
-from stages.lib.common.params import Encoding, Section
+from stages.lib.common.model_params import Encoding, Section
 from stages.lib.dataset.matrix import Matrix, concatenate
 from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.modeling.columns import CategoricalColumn, NumericColumn

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.lib.common.params import Training
+from stages.lib.common.model_params import Training
 from stages.lib.common.progress import advance
 from stages.lib.dataset.matrix import Matrix, shuffled_chunks
 from stages.lib.modeling.backend import keras, tf

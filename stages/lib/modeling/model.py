@@ -10,7 +10,7 @@ import pandas as pd
 
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import atomic_write, write_csv, write_json
-from stages.lib.common.params import ModelConfig
+from stages.lib.common.model_params import ModelConfig
 from stages.lib.dataset.matrix import Matrix
 from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.dataset.schema import Schema

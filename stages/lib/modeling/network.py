@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Network
+from stages.lib.common.model_params import Network
 from stages.lib.modeling.backend import keras
 
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file can store

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from stages.lib.common.files import write_csv
-from stages.lib.common.params import ModelConfig, Params
+from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.params import Params
 from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.cross_validation import Predictor

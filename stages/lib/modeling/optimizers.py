@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Training
+from stages.lib.common.model_params import Training
 from stages.lib.modeling.backend import keras
 
 # The only part of Keras used here that is not public. requirements.txt pins Keras, and tests would show a change.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from joblib import delayed
 
-from stages.lib.common.params import Encoding
+from stages.lib.common.model_params import Encoding
 from stages.lib.common.processes import Call, Pool
 from stages.lib.common.progress import show_progress
 from stages.lib.dataset.sessions import Sessions, read_sessions

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from joblib import delayed
 
-from stages.lib.common.params import Encoding, Params
+from stages.lib.common.model_params import Encoding
+from stages.lib.common.params import Params
 from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib.common.files import atomic_write
-from stages.lib.common.params import Encoding, Params
+from stages.lib.common.model_params import Encoding
+from stages.lib.common.params import Params
 from stages.lib.dataset.matrix import FileMatrix, Matrix, iter_matrix, write_npy
 from stages.lib.tuning.points import Point
 

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import delayed
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import ModelConfig
+from stages.lib.common.model_params import ModelConfig
 from stages.lib.common.processes import Pool
 from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.matrix import iter_matrix

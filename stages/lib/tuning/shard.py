@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import lock
-from stages.lib.common.params import Encoding, ModelConfig
+from stages.lib.common.model_params import Encoding, ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.points import Point, format_point
 from stages.lib.tuning.workers import print_line
