@@ -23,9 +23,9 @@ def main(source: Path, sessions: Path) -> None:
     params = Params.load()
     settings, runtime, left_out = params.prepare, params.runtime, LeftOut()
     if settings.source_type == "clicks" and settings.clicks.days:
-        state = prepare_days(source, settings, runtime, sessions, left_out)
-        for finding in left_out.findings:
-            print(finding)
+        state, hints = prepare_days(source, settings, runtime, sessions, left_out)
+        for line in [*left_out.findings, *hints]:
+            print(line)
         n_rows = sum(day.rows for day in state.days.values())
         print(f"{n_rows} rows of {len(state.days)} days")
         return

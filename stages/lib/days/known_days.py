@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.lib.common.errors import InputError
+import duckdb
+
+from stages.lib.common.errors import InputError, first_line
 from stages.lib.common.files import lock
 from stages.lib.common.progress import advance, show_progress
 from stages.lib.dataset.schema import Schema
@@ -12,7 +14,7 @@ from stages.lib.days.memo import Memo
 from stages.lib.days.part import Part, read_part
 from stages.lib.days.state import KIND, State, keep_latest_states, nearest_state
 from stages.lib.days.update import Update
-from stages.lib.preparation.engine import DEFAULT_MEMORY, LOCAL, open_engine
+from stages.lib.preparation.engine import DEFAULT_MEMORY, LOCAL, duckdb_message, open_engine
 
 EVENTS_AT_ONCE = 4_000_000  # of the parts that are added at once
 
@@ -53,6 +55,17 @@ def open_days(
         keep_latest_states(memo)
 
 
+@contextmanager
+def _memo_errors(folder: Path) -> Iterator[None]:
+    """What can't be read in the memo is damaged: nothing but this code writes there."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise InputError(duckdb_message(error)) from None
+    except duckdb.Error as error:
+        raise InputError(f"{folder}: {first_line(error)}; delete this folder and try again") from None
+
+
 def find_parts(source: Path, pattern: str) -> list[Path]:
     """The files and folders of the source that match the pattern, by name.
 
@@ -72,12 +85,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _check_alike(parts: Sequence[Part]) -> None:
-    """All parts differ in content, and have the same columns."""
-    first, contents = parts[0], dict[str, Path]()
+    """All parts have the same columns."""
+    first = parts[0]
     for part in parts:
-        if part.content in contents:
-            raise InputError(f"{part.source}: has the same content as {contents[part.content]}; remove one of them")
-        contents[part.content] = part.source
         if part.missing != first.missing:
             name = min({*part.missing} ^ {*first.missing})
             without, other = (part, first) if name in part.missing else (first, part)
@@ -92,6 +102,7 @@ def _add_all(parts: Sequence[Part], memo: Memo, memory_limit: int | None) -> Sta
     state = nearest_state(memo, [part.content for part in parts])
     unknown = [part for part in parts if part.content not in state.parts]
     by_source = {part.folder: part for part in parts}
+    print(f"{len(unknown)} new of {len(parts)} parts", flush=True)
     with show_progress("adding", len(unknown), "parts"):
         for chunk in _chunks(unknown):
             before = state
@@ -102,7 +113,8 @@ def _add_all(parts: Sequence[Part], memo: Memo, memory_limit: int | None) -> Sta
                     Update(before, chunk, by_source, memo, engine, folder, path).run().save(folder)
 
             contents = sorted([*before.parts, *(part.content for part in chunk)])
-            state = State.load(memo.folder / memo.get(KIND, contents, make))
+            with _memo_errors(memo.folder):
+                state = State.load(memo.folder / memo.get(KIND, contents, make))
             advance(len(chunk))
     return state
 

@@ -8,7 +8,7 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
-from stages.lib.common.errors import InputError
+from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_json
 from stages.lib.common.params import Clicks
 from stages.lib.dataset.left_out import Finding, LeftOut
@@ -23,6 +23,7 @@ from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.visitors import assign_visitors
 
 EDGE_SECONDS = 3600  # from the first and the last event of a part: what is there may go on in another part
+FILE = "part.json"
 TABLES = ("visits", "moments", "events")
 
 
@@ -77,10 +78,11 @@ def read_part(source: Path, content: str, memo: Memo, engine_url: str, memory_li
             normalized = normalize_events(rows, memo.settings, left_out, training=False)
             n_events = write_tables(normalized, memo.settings.clicks, engine, left_out, folder)
         findings = [vars(finding) for finding in left_out.findings]
-        write_json(folder / "part.json", {"missing": normalized.missing, "findings": findings, "n_events": n_events})
+        write_json(folder / FILE, {"missing": normalized.missing, "findings": findings, "n_events": n_events})
 
     path = memo.get("parts", content, make)
-    written: dict[str, Any] = json.loads((memo.folder / path / "part.json").read_bytes())
+    with file_errors(memo.folder / path / FILE, "what prepare knows of a part", f"delete {memo.folder} and try again"):
+        written: dict[str, Any] = json.loads((memo.folder / path / FILE).read_bytes())
     findings = [Finding(**finding) for finding in written.pop("findings")]
     return Part(source, path.split("/")[1], path, findings=findings, **written)
 

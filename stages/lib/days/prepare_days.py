@@ -16,9 +16,13 @@ from stages.lib.days.known_days import open_days
 from stages.lib.days.memo import Memo
 from stages.lib.days.part import Part
 from stages.lib.days.state import State
+from stages.lib.preparation.features import all_features, omitted_features
+from stages.lib.preparation.prepare import check_dropped, report_omitted
 
 
-def prepare_days(source: Path, settings: Prepare, runtime: Runtime, output: Path, left_out: LeftOut) -> State:
+def prepare_days(
+    source: Path, settings: Prepare, runtime: Runtime, output: Path, left_out: LeftOut
+) -> tuple[State, list[str]]:
     """Write a folder with a file for each day on which sessions began.
 
     Args:
@@ -28,6 +32,9 @@ def prepare_days(source: Path, settings: Prepare, runtime: Runtime, output: Path
         output: the folder to write.
         left_out: gets what is left out or changed.
 
+    Returns:
+        What is known now, and hints on what the table has not.
+
     Raises:
         InputError: a part can't be read, or no session, or all of them, end in a purchase.
     """
@@ -35,12 +42,16 @@ def prepare_days(source: Path, settings: Prepare, runtime: Runtime, output: Path
     with open_days(
         source, schema, Path(runtime.memo), engine_url=runtime.engine, memory_limit=runtime.memory_limit
     ) as (memo, parts, state):
+        omitted = omitted_features(parts[0].missing)
+        not_made = {name for names in omitted.values() for name in names}
+        check_dropped(settings.drop, [name for name, *_ in all_features() if name not in not_made])
+        hints = report_omitted(omitted, settings, left_out)
         _check_target(state, settings)
         _collect_findings(parts, state, settings, left_out)
         if settings.strict:
             left_out.check_nothing()
         _write_output(state, memo, output, left_out)
-    return state
+    return state, hints
 
 
 def _check_target(state: State, settings: Prepare) -> None:

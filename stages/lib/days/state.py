@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -73,4 +74,8 @@ def keep_latest_states(memo: Memo) -> None:
 
 def _saved(memo: Memo) -> list[tuple[Path, State]]:
     """All states in the memo, of other settings too, which know other parts since their parts have other names."""
-    return [(path.parent, State.load(path.parent)) for path in sorted((memo.folder / KIND).glob(f"*/{FILE}"))]
+    states = []
+    for path in sorted((memo.folder / KIND).glob(f"*/{FILE}")):
+        with suppress(ValueError, KeyError, TypeError):  # a damaged one is not there
+            states.append((path.parent, State.load(path.parent)))
+    return states

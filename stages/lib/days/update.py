@@ -112,7 +112,11 @@ class Update:
             moments = moments.semi_join(visits, SESSION)
         sessions = with_history(moments, visit_history(visits).cache())
         rows, _omitted = session_features(sessions, settings.clicks, self.new[0].missing, settings.target)
-        return rows.drop(*settings.drop).mutate(date=_.time.date().cast("string")).cache()
+        return (
+            rows.drop(*[name for name in settings.drop if name in rows.columns])
+            .mutate(date=_.time.date().cast("string"))
+            .cache()
+        )
 
     def _totals(self, visits: Table) -> dict[str, int]:
         limit = self.memo.settings.clicks.max_events_per_session

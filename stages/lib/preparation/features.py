@@ -39,7 +39,8 @@ def session_features(
     Raises:
         InputError: the target has the name of another column.
     """
-    omitted: dict[str, list[str]] = {}
+    omitted = omitted_features(missing)
+    left_out = {name for names in omitted.values() for name in names}
     columns = {"visitor": _.visitor, "session": _.session, "time": _.start}
     features = [*all_features()]
     if has_several_views(clicks):
@@ -47,17 +48,21 @@ def session_features(
         features.append(("viewNumber", (), _.at_view))
         if clicks.sample_weight == "session":
             columns["weight"] = 1 / _.count().over(group_by=SESSION)
-    for name, needs, value in features:
-        lacking = [column for column in needs if column in missing]
-        if lacking:
-            omitted.setdefault(lacking[0], []).append(name)
-        else:
-            columns[name] = value
+    columns |= {name: value for name, _needs, value in features if name not in left_out}
     if target in columns:
         raise InputError(f"prepare.target: '{target}' is the name of another column; choose a different one")
     if target:
         columns[target] = _.buys
     return sessions.select(**columns), omitted
+
+
+def omitted_features(missing: list[str]) -> dict[str, list[str]]:
+    """By missing column of the log, the features that are omitted since they need it."""
+    omitted: dict[str, list[str]] = {}
+    for name, needs, _value in all_features():
+        if lacking := [column for column in needs if column in missing]:
+            omitted.setdefault(lacking[0], []).append(name)
+    return omitted
 
 
 def has_several_views(clicks: Clicks) -> bool:

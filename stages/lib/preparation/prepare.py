@@ -1,6 +1,6 @@
 """A click log or a session table becomes one typed, checked row per session."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -48,12 +48,31 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
     sessions, omitted = sessions_from_clicks(log, settings, engine, left_out, target)
     roles = {name: role for name, role in KEYS.items() if name in sessions.columns}
     features = [name for name in sessions.columns if name not in (*roles, target)]
-    for name in settings.drop:
-        if name not in features:
-            raise InputError(f"no feature '{name}' (prepare.drop); there are {', '.join(features)}")
-        features.remove(name)
+    check_dropped(settings.drop, features)
+    features = [name for name in features if name not in settings.drop]
     check_target(sessions, target, settings.positive_class)
     constant = constant_columns(sessions, features)
+    hints = report_omitted(omitted, settings, left_out)
+    what = "left out the features that are the same in every session"
+    left_out.add(what, len(constant), hint=drop_param(constant))
+    table = sessions.drop(*settings.drop, *constant).order_by(order(sessions))
+    dtypes = {name: dtype_of(sessions[name].type()) for name in features if name not in constant}
+    return Prepared(table, {**roles, target: "target"}, dtypes, hints)
+
+
+def check_dropped(dropped: Sequence[str], features: Sequence[str]) -> None:
+    """Raise an InputError if params drop what is no feature of a click log."""
+    for name in dropped:
+        if name not in features:
+            raise InputError(f"no feature '{name}' (prepare.drop); there are {', '.join(features)}")
+
+
+def report_omitted(omitted: dict[str, list[str]], settings: Prepare, left_out: LeftOut) -> list[str]:
+    """Report the features that need a column that the log lacks.
+
+    Returns:
+        A line about those that need columns which params do not name, if there are any.
+    """
     unnamed: dict[str, list[str]] = {}
     for column, names in omitted.items():
         if source_name := settings.clicks.columns.get(column):
@@ -62,19 +81,11 @@ def prepare_clicks(log: Table, settings: Prepare, engine: Engine, left_out: Left
             left_out.add(what, len(names), hint=f"prepare.clicks.columns.{column}")
         else:
             unnamed[column] = names
-    what = "left out the features that are the same in every session"
-    left_out.add(what, len(constant), hint=drop_param(constant))
-    table = sessions.drop(*settings.drop, *constant).order_by(order(sessions))
-    dtypes = {name: dtype_of(sessions[name].type()) for name in features if name not in constant}
-    return Prepared(table, {**roles, target: "target"}, dtypes, _hints(unnamed))
-
-
-def _hints(unnamed: dict[str, list[str]]) -> list[str]:
-    """A line about the features that need columns which params do not name."""
-    names = ", ".join(name for features in unnamed.values() for name in features)
-    columns = ", ".join(unnamed)
-    what = f"left out the features that need columns which prepare.clicks.columns does not name ({columns}): {names}"
-    return [what] if unnamed else []
+    if not unnamed:
+        return []
+    columns, features = ", ".join(unnamed), ", ".join(name for names in unnamed.values() for name in names)
+    needed = f"columns which prepare.clicks.columns does not name ({columns})"
+    return [f"left out the features that need {needed}: {features}"]
 
 
 def prepare_table(rows: Table, settings: Prepare, left_out: LeftOut) -> Prepared:
