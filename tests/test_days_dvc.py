@@ -1,0 +1,149 @@
+"""A folder of days under DVC: one more day is prepared alone, and every way to a set of days gives the same bytes."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from checkout import TINY, Checkout, Clone
+from helpers import ROOT
+
+from stages.lib.common.params import Params
+from stages.lib.simulation.click_log import simulate_log
+from stages.simulate import by_day
+
+pytestmark = pytest.mark.slow
+
+SOURCE, SESSIONS = "data/days", "data/prepared/sessions.parquet"
+DAYS = TINY | {"prepare.source": SOURCE, "prepare.clicks.days": "*.parquet"}
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The first eight days of a shop, each a file."""
+    settings = Params.load(ROOT / "params.yaml").simulate
+    shop = settings.model_copy(update={"sessions": 600, "purchases": 120, "days": 12})
+    folder = tmp_path_factory.mktemp("days")
+    for date, log in by_day(simulate_log(shop, 7)).items():
+        pq.write_table(log, folder / f"{date}.parquet")
+    return sorted(folder.iterdir())[:8]
+
+
+def files(checkout: Checkout) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((checkout.folder / SESSIONS).iterdir())}
+
+
+def add_days(checkout: Checkout, days: list[Path]) -> None:
+    (checkout.folder / SOURCE).mkdir(parents=True, exist_ok=True)
+    for day in days:
+        shutil.copy(day, checkout.folder / SOURCE)
+    checkout.dvc("add", SOURCE)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory, days: list[Path]) -> tuple[Checkout, list[dict[str, bytes]]]:
+    """A repository with a commit of seven days and one of eight, pushed after each, and the sessions of both."""
+    checkout = Checkout(tmp_path_factory.mktemp("history") / "checkout", **DAYS)
+    storage = checkout.folder.parent / "storage"
+    checkout.dvc("remote", "add", "--default", "storage", str(storage))
+    tables = []
+    for number, arrived in enumerate([days[:7], days[7:]], start=7):
+        add_days(checkout, arrived)
+        output = checkout.dvc("repro", "split")
+        assert f"{len(arrived)} new of {number} parts" in output
+        tables.append(files(checkout))
+        checkout.commit(f"{number} days")
+        checkout.dvc("push")
+    return checkout, tables
+
+
+def test_one_more_day_changes_that_day_and_sessions_that_span_midnight(
+    history: tuple[Checkout, list[dict[str, bytes]]],
+) -> None:
+    seven, eight = history[1]
+    changed = {name for name in eight if eight[name] != seven.get(name)}
+    assert [*eight][-2] in changed and changed <= {*[*eight][-3:]}, changed  # the last name is what was left out
+
+
+def test_only_new_parts_are_pushed(history: tuple[Checkout, list[dict[str, bytes]]]) -> None:
+    checkout, (seven, eight) = history
+    storage = {path.name for path in (checkout.folder.parent / "storage").rglob("*") if path.is_file()}
+    old = [name for name in seven if eight[name] == seven[name]]
+    new = [name for name in eight if name not in old]
+    assert len(new) <= 3 and len(old) >= 5
+    assert len(storage) < 2 * len(eight) + 30
+
+
+def test_other_ways_to_the_same_days_give_the_same_bytes(
+    history: tuple[Checkout, list[dict[str, bytes]]], days: list[Path], tmp_path: Path
+) -> None:
+    checkout, (seven, eight) = history
+    # An older commit, and back
+    checkout.git("checkout", "--quiet", "HEAD~1")
+    checkout.dvc("checkout", SOURCE, "prepare", "split")
+    assert files(checkout) == seven and json.loads(checkout.dvc("status", "--json", "split", "prepare")) == {}
+    checkout.git("checkout", "--quiet", "main")
+    checkout.dvc("checkout", SOURCE, "prepare", "split")
+    assert files(checkout) == eight and json.loads(checkout.dvc("status", "--json", "split", "prepare")) == {}
+    # The run cache, without outputs
+    shutil.rmtree(checkout.folder / SESSIONS)
+    assert "is cached - skipping run" in checkout.dvc("repro", "split")
+    assert files(checkout) == eight
+    # Without what prepare knows
+    shutil.rmtree(checkout.folder / ".prepare")
+    lock = checkout.file("dvc.lock")
+    assert "8 new of 8 parts" in checkout.dvc("repro", "--force", "--single-item", "prepare")
+    assert files(checkout) == eight and checkout.file("dvc.lock") == lock
+    # A colleague who pulls, and adds nothing
+    clone = Clone(checkout, tmp_path / "clone")
+    clone.dvc("pull", SOURCE, SESSIONS)
+    assert files(clone) == eight
+    # A branch on which another day is missing
+    clone.git("checkout", "--quiet", "-b", "other")
+    (clone.folder / SOURCE / days[3].name).unlink()
+    clone.dvc("add", SOURCE)
+    clone.dvc("repro", "split")
+    without = files(clone)
+    assert f"{days[3].stem}.parquet" not in without
+    add_days(clone, [days[3]])
+    assert "1 new of 8 parts" in clone.dvc("repro", "split")
+    assert files(clone) == eight
+
+
+def test_split_reads_the_latest_days_only(history: tuple[Checkout, list[dict[str, bytes]]], tmp_path: Path) -> None:
+    checkout, (_, eight) = history
+    clone = Clone(checkout, tmp_path / "clone")
+    clone.set_params(**DAYS | {"split.days": 3, "split.strategy": "temporal"})
+    sessions = tmp_path / "sessions.parquet"
+    shutil.copytree(checkout.folder / SESSIONS, sessions)
+    for day in sorted(sessions.glob("*.parquet"))[:-3]:
+        day.unlink()
+        day.write_bytes(b"not read")
+    names = ("train.parquet", "test.parquet", "targets.parquet", "data.json")
+    ran = clone.run("python", "-m", "stages.split", str(sessions), *[str(tmp_path / name) for name in names])
+    assert ran.returncode == 0, ran.stderr
+    train, test = (pq.read_table(tmp_path / name)["time"].to_pandas() for name in names[:2])
+    latest = sorted(eight)[-4]  # before it the older days, after it two more and what was left out
+    assert f"{train.min().date()}.parquet" == latest and train.max() < test.min()
+
+
+@pytest.mark.parametrize("seconds", [2.5, 5.0])
+def test_a_killed_prepare_goes_on(
+    history: tuple[Checkout, list[dict[str, bytes]]], tmp_path: Path, seconds: float
+) -> None:
+    checkout, (_, eight) = history
+    clone = Clone(checkout, tmp_path / "clone")
+    shutil.copytree(checkout.folder / SOURCE, clone.folder / SOURCE)
+    command = ("python", "-m", "stages.prepare", SOURCE, SESSIONS)
+    process = clone.start(*command)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (clone.folder / SESSIONS).exists()
+    ran = clone.run(*command)
+    assert ran.returncode == 0, ran.stderr
+    assert files(clone) == eight
