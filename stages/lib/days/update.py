@@ -85,6 +85,8 @@ class Update:
         folders = {source: self.memo.folder / source for source in sources} | dict(others or {})
         paths = {str(path): source for source, folder in folders.items() for path in (folder / name).glob("*.parquet")}
         table = self.engine.local.read_parquet(list(paths), filename=True, union_by_name=True)
+        # All numbers are whole, but engines write some sums as others.
+        table = table.cast({column: "int64" for column, type_ in table.schema().items() if type_.is_floating()})
         return table.mutate(source=table.filename.cases(*paths.items())).drop("filename")
 
     def _known_visits(self, new_visits: Table) -> tuple[Table, Table]:
