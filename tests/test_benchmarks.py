@@ -15,6 +15,7 @@ from benchmarks import (
     grid_by_points,
     grid_search_speedup,
     prepare_by_columns,
+    prepare_by_days,
     prepare_by_events,
     quality,
     repro,
@@ -188,6 +189,13 @@ def test_prepare_is_timed_by_events_and_engine() -> None:
     assert results["engine"].tolist() == ["duckdb", "pandas"]
     assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
     assert results["events"].between(8_000, 12_000).all()
+
+
+@pytest.mark.slow
+def test_prepare_is_timed_by_days() -> None:
+    results = prepare_by_days.measure_days(4, 20_000)
+    assert {*results["run"]} == {"one more day", "all days anew", "that day by itself"}
+    assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
 
 
 def test_prepare_is_timed_by_columns() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,9 @@ def run_shard(
     """
     import pandas as pd
     from talos import Scan
+    from tqdm import tqdm
+
+    tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a worker would leave behind
 
     def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, row: Point) -> dict[str, float]:
         point = points[row[POINT]]
