@@ -1,7 +1,7 @@
 """A log that grows by parts gives the same sessions, whatever the order of the parts and whatever was there before."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +13,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stages.lib.common.errors import InputError
+from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.days import part as part_module
 from stages.lib.days import update
+from stages.lib.days.scoring import open_days_to_score
 
 GLOBAL = {"session_ids": "global"}
 
@@ -69,9 +71,6 @@ def test_a_part_that_is_replaced_and_put_back(grown: DayLog, tmp_path: Path) -> 
 
 
 def test_what_is_known_already_is_not_made_again(grown: DayLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise AssertionError("made again")
-
     before = grown.run()
     monkeypatch.setattr(part_module, "write_tables", fail)
     monkeypatch.setattr(update.Update, "run", fail)
@@ -105,6 +104,47 @@ def test_an_interrupted_run_leaves_nothing_that_is_wrong(
             log.run()
     assert not (tmp_path / "sessions").exists()
     assert log.run() == grown.run()
+
+
+@pytest.mark.parametrize("latest_view", [False, True])
+def test_sessions_are_scored_with_what_is_known_already(
+    grown: DayLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, latest_view: bool
+) -> None:
+    grown.run()
+    rows = grown.rows.sort_values(["time", "visitor", "session", "view"], ignore_index=True)
+    features: dict[str, Dtype] = {"visitorKnown": "number", "category": "category"}
+    Schema.of(grown.prepare, features).save(tmp_path / "schema.json")
+    schema, memo = Schema.load(tmp_path / "schema.json"), grown.folder / "memo"
+    monkeypatch.setattr(part_module, "write_tables", fail)
+    monkeypatch.setattr(update.Update, "run", fail)
+    since = rows["time"].sort_values().iloc[len(rows) // 2].date()
+    with open_days_to_score(grown.folder / "log", schema, memo, since, latest_view=latest_view) as (sessions, keys):
+        scored = sessions.to_pandas()
+    expected = rows[rows["time"] >= pd.Timestamp(since)]
+    if latest_view:
+        expected = expected.drop_duplicates(["visitor", "session"], keep="last")
+    assert keys == ["session", "visitor", "time", "view"] and 10 < len(expected) < len(rows)
+    columns = [*keys, *features]
+    pd.testing.assert_frame_equal(scored[columns], expected[columns].reset_index(drop=True), check_dtype=False)
+
+
+def test_mistakes_in_scoring_days(grown: DayLog) -> None:
+    memo = grown.folder / "memo"
+    schema = Schema.of(grown.prepare, {"nothing": "number"})
+    with (
+        pytest.raises(InputError, match="no session reaches a scored page view since 2030-01-01"),
+        open_days_to_score(grown.folder / "log", schema, memo, date(2030, 1, 1), latest_view=False),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="the model was trained on nothing"),
+        open_days_to_score(grown.folder / "log", schema, memo, None, latest_view=False),
+    ):
+        pass
+
+
+def fail(*_: object, **__: object) -> None:
+    raise AssertionError("made again")
 
 
 def test_a_damaged_memo_is_an_error_that_says_to_delete_it(grown: DayLog, tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ class Memo:
     @cached_property
     def common(self) -> str:
         """A hash of what all results depend on."""
-        settings = self.settings.model_dump_json()
-        content = hashlib.sha256(json.dumps([settings, [version(name) for name in LIBRARIES]]).encode())
+        settings = self.settings.model_dump(mode="json")
+        versions = [version(name) for name in LIBRARIES]
+        content = hashlib.sha256(json.dumps([settings, versions], sort_keys=True).encode())
         for path in sorted(path for package in PACKAGES for path in (LIB / package).rglob("*.py")):
             content.update(f"{path.relative_to(LIB)}\0".encode() + path.read_bytes())
         return content.hexdigest()[:32]
