@@ -17,6 +17,8 @@ help:          ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: .venv/ready   ## rebuild what is out of date: data, models and metrics
+	@if dvc status simulate 2>&1 | grep -qE "'./dvc.lock' (validation failed|is invalid)"; then \
+		echo "dvc.lock is cut off: restored from git; DVC remembers the runs since then"; git checkout dvc.lock; fi
 	dvc repro
 
 small: .venv/ready   ## run all stages on small data, as a DVC experiment that leaves your files alone

@@ -36,7 +36,7 @@ SCORED = f"select * from ({SESSION}) where third is not null and (bought is null
 
 
 def settings(sessions: int, purchases: int, **changes: Any) -> Simulate:
-    defaults: dict[str, Any] = {"start": date(2015, 1, 1), "days": 365, "signal": 1.0}
+    defaults: dict[str, Any] = {"start": date(2015, 1, 1), "days": 365, "daily": False, "signal": 1.0}
     return Simulate(sessions=sessions, purchases=purchases, **defaults | changes)
 
 

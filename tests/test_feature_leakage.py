@@ -84,7 +84,7 @@ def test_later_events_change_no_feature_of_any_session(
     assert ran.code == 0, ran.err
     sessions = read_sessions(Path("sessions.parquet")).to_arrow().to_pandas()
     if len(views) > 1:  # a weight, which is no feature, tells how often the session is scored later
-        sessions = sessions[sessions["view"] == view].drop(columns="weight")
+        sessions = sessions[sessions["view"] == view].drop(columns="weight", errors="ignore")
     sessions[["visitor", "scored", "change"]] = sessions["visitor"].str.split("/", expand=True)
     sessions = sessions[sessions["session"].astype(str) == sessions["scored"]].set_index(["visitor", "scored"])
     features = {str(name): rows.drop(columns="change") for name, rows in sessions.groupby("change")}

@@ -236,7 +236,7 @@ def test_a_folder_is_locked_by_one_worker_at_a_time(tmp_path: Path) -> None:
 
 def test_a_worker_without_access_to_the_folder_is_an_error(tmp_path: Path) -> None:
     with (
-        pytest.raises(InputError, match="elsewhere: all workers need access to this folder"),
+        pytest.raises(InputError, match="elsewhere: all processes need access to this folder"),
         lock(tmp_path / "elsewhere" / "0000"),
     ):
         pass

@@ -1,6 +1,7 @@
 """What docs/troubleshooting.md says of a failure is what happens, and the way out leads out."""
 
 import fcntl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_a_lock_that_is_cut_off_comes_back_from_git(clone: Clone, cut_at: str, m
     fails(clone, f"'./dvc.lock' {message}", "repro")
     clone.git("checkout", "dvc.lock")
     assert "Data and pipelines are up to date." in clone.dvc("repro")
+
+
+def test_make_repro_restores_a_lock_that_is_cut_off(clone: Clone) -> None:
+    make = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/ready", "repro"]
+    recipe = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    before = clone.file("dvc.lock")
+    (clone.folder / "dvc.lock").write_bytes(before[: len(before) // 2])
+    repaired = clone.run("bash", "-c", recipe)
+    assert repaired.returncode == 0 and "restored from git" in repaired.stdout
+    assert clone.file("dvc.lock") == before
+    assert "restored" not in clone.run("bash", "-c", recipe).stdout
 
 
 def test_a_damaged_file_in_the_cache_is_made_again(clone: Clone) -> None:

@@ -106,7 +106,7 @@ def write_tables(
         raise InputError("none of its events is used; see prepare.clicks.events")
     for name in TABLES:
         (folder / name).mkdir()
-    partitions = partition_by_visitor(events, count_partitions(n_events, engine), engine)
+    partitions = partition_by_visitor(events, count_partitions(n_events, clicks, engine), engine)
     ends = _edges(engine.local.read_parquet(partitions)) if only_edges else None
     for number, partition in enumerate(partitions):
         with engine.errors():

@@ -18,7 +18,7 @@ from stages.lib.preparation.events import normalize_events
 from stages.lib.preparation.features import session_features
 from stages.lib.preparation.visitors import assign_visitors
 
-BYTES_PER_EVENT = 250  # that DuckDB uses while it aggregates, with some room to spare
+BYTES_PER_EVENT = 350  # that DuckDB uses while it aggregates, with room to spare: it can not spill lists of pages
 ROW_GROUP = 20_000  # events; one row group per partition is in memory while the log is partitioned
 
 
@@ -46,7 +46,7 @@ def sessions_from_clicks(
     clicks, removed = settings.clicks, Removed()
     normalized = normalize_events(log, settings, left_out, training=target is not None)
     events, n_events = assign_visitors(normalized, clicks, left_out)
-    n_partitions = count_partitions(n_events, engine)
+    n_partitions = count_partitions(n_events, clicks, engine)
     folder = engine.folder / "sessions"
     folder.mkdir()
     with show_progress("partitioning by visitor and aggregating", 1 + n_partitions, "parts"):
@@ -70,9 +70,12 @@ def sessions_from_clicks(
     )
 
 
-def count_partitions(n_events: int, engine: Engine) -> int:
-    """As many as it takes for each to fit into the engine's memory."""
-    return 1 + n_events * BYTES_PER_EVENT // engine.memory if engine.is_local else 1
+def count_partitions(n_events: int, clicks: Clicks, engine: Engine) -> int:
+    """As many as it takes for each to fit into the engine's memory, in which each scored page view adds rows."""
+    if not engine.is_local:
+        return 1
+    bytes_per_event = BYTES_PER_EVENT * (3 + len(clicks.score_at_views)) // 4
+    return 1 + n_events * bytes_per_event // engine.memory
 
 
 def partition_by_visitor(events: Table, n_partitions: int, engine: Engine) -> list[Path]:
