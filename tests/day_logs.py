@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from click_logs import as_table, click_settings, prepare_settings, random_log
+from click_logs import OWN_NAMES, as_table, click_settings, prepare_settings, random_log
 from click_oracle import Event
 from helpers import ROOT
 
@@ -50,6 +50,7 @@ KINDS: dict[str, tuple[Change, dict[str, Any]]] = {
     "ids of each visitor": (as_they_are, {"session_ids": "per_visitor"}),
     "without visitors": (anonymous, {"session_ids": "per_visitor"}),
     "several visitors": (logged_in, {"session_ids": "global"}),
+    "without sessions": (as_they_are, {"columns": OWN_NAMES | {"session": None}, "session_gap": 20}),
     "bots": (logged_in, {"session_ids": "global", "max_events_per_session": 12}),
 }
 

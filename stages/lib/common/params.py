@@ -77,12 +77,6 @@ class Clicks(Section):
     events: dict[str, list[str]]
     page_types: dict[str, list[str]]
 
-    @model_validator(mode="after")
-    def _days_need_sessions(self) -> Self:
-        if self.days and self.columns.get("session") is None:
-            raise ValueError("days needs columns.session: sessions cut by session_gap have numbers, which would change")
-        return self
-
 
 class Keys(Section):
     session: str | None

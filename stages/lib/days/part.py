@@ -16,7 +16,7 @@ from stages.lib.days.memo import Memo
 from stages.lib.preparation.aggregates import left_join
 from stages.lib.preparation.clicks import visits_and_moments
 from stages.lib.preparation.engine import Engine
-from stages.lib.preparation.event_rows import Removed, complete_sessions
+from stages.lib.preparation.event_rows import Removed, complete_sessions, cut_sessions
 from stages.lib.preparation.events import SESSION, Events, normalize_events
 from stages.lib.preparation.partitions import count_partitions, partition_by_visitor
 from stages.lib.preparation.reader import open_source
@@ -107,7 +107,7 @@ def write_tables(
     for name in TABLES:
         (folder / name).mkdir()
     partitions = partition_by_visitor(events, count_partitions(n_events, clicks, engine), engine)
-    ends = _edges(engine.local.read_parquet(partitions)) if only_edges else None
+    ends = _edges(engine.local.read_parquet(partitions), clicks) if only_edges else None
     for number, partition in enumerate(partitions):
         with engine.errors():
             tables = _aggregate(engine.compute.read_parquet(partition), clicks, ends)
@@ -118,14 +118,17 @@ def write_tables(
     return n_events
 
 
-def _edges(events: Table) -> tuple[int, int]:
+def _edges(events: Table, clicks: Clicks) -> tuple[int, int]:
     """The second until which a session is at the first edge, and that from which it is at the last."""
     (ends,) = events.aggregate(first=_.time.min(), last=_.time.max()).to_pyarrow().to_pylist()
-    return int(ends["first"].timestamp()) + EDGE_SECONDS, int(ends["last"].timestamp()) - EDGE_SECONDS
+    width = EDGE_SECONDS if clicks.columns["session"] else max(EDGE_SECONDS, round(clicks.session_gap * 60))
+    return int(ends["first"].timestamp()) + width, int(ends["last"].timestamp()) - width
 
 
 def _aggregate(events: Table, clicks: Clicks, edges: tuple[int, int] | None) -> dict[str, Table]:
     clicks = clicks.model_copy(update={"max_events_per_session": None})
+    if "microsecond" in events.columns:
+        events = cut_sessions(events, clicks.session_gap)
     in_log = events.group_by(SESSION).aggregate(log_events=_.count())
     visits, moments = visits_and_moments(complete_sessions(events, clicks, Removed()), clicks)
     visits = left_join(visits.drop("start", "first_purchase", "last_purchase"), in_log)

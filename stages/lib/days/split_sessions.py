@@ -1,9 +1,11 @@
 """Sessions of which several parts have events: they are made anew, of all their events."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import ibis
+import ibis.expr.types as ir
 from ibis import _
 from ibis.expr.types import Table
 
@@ -32,12 +34,25 @@ def find_pieces(known: Table, new: Table, superseded: Table, clicks: Clicks) -> 
         known: visits of parts that were there before.
         new: visits of new parts.
         superseded: those of `known` that do not count.
-        clicks: what identifies a session.
+        clicks: what identifies a session: an id or, in a log without, that no pause ends it.
     """
-    keys = session_keys(clicks)
-    before = known.semi_join(new, keys).anti_join(superseded, VISIT).cache()
-    several = new.group_by(keys).aggregate(parts=_.count()).filter(_.parts > 1).select(keys)
-    return before.union(new.semi_join(before.select(keys).union(several), keys)).cache()
+    other_new = new.view()
+    before = known.semi_join(new, _same_session(known, new, clicks)).anti_join(superseded, VISIT).cache()
+    in_known = new.semi_join(before, _same_session(new, before, clicks))
+    in_new = new.semi_join(other_new, [*_same_session(new, other_new, clicks), new.source != other_new.source])
+    return before.union(in_known, in_new, distinct=False).distinct(on=VISIT).cache()
+
+
+def _same_session(one: Table, other: Table, clicks: Clicks) -> list[ir.BooleanValue]:
+    """The conditions under which two visits are of the same session, or may be."""
+    if clicks.columns["session"] is not None:
+        return [one[key] == other[key] for key in session_keys(clicks)]
+    gap = math.ceil(clicks.session_gap * 60) + 1  # times are in whole seconds here
+    return [
+        one.visitor == other.visitor,
+        one.start_second <= other.end_second + gap,
+        other.start_second <= one.end_second + gap,
+    ]
 
 
 def merge_pieces(
@@ -65,6 +80,9 @@ def merge_pieces(
         path = engine.folder / f"again-{number}.parquet"
         _write_events_again(parts[source], pieces.filter(pieces.source == source), memo, path)
         table = table.union(engine.local.read_parquet(path).select(table.columns))
+    if clicks.columns["session"] is None:
+        since_1970 = table.time.delta(ibis.timestamp("1970-01-01"), unit="microsecond").cast("int64")
+        table = table.mutate(session=ibis.null("string"), microsecond=since_1970)
     table = table.cache()
     (counted,) = table.aggregate(rows=_.count(), visitors=_.visitor.count()).to_pyarrow().to_pylist()
     rows = counted["rows"]
@@ -75,13 +93,19 @@ def merge_pieces(
 
 def _write_events_again(part: Part, pieces: Table, memo: Memo, path: Path) -> None:
     """Write all events of these sessions of a part."""
-    left_out, wanted = LeftOut(), pieces.select(SESSION).distinct().to_pyarrow()
+    clicks, left_out = memo.settings.clicks, LeftOut()
+    visits = pieces.select(*SESSION, "start_second", "end_second").distinct().to_pyarrow()
     with open_source(part.source, memo.settings, path, left_out=left_out) as (rows, other):
+        wanted = other.local.create_table("wanted", visits, temp=True)
         events = normalize_events(rows, memo.settings, left_out, training=False).table
         events = events.mutate(**{key: events[key].cast("string") for key in SESSION})
         # In a log whose sessions have one visitor each, it may be another one than the event names.
-        keys = session_keys(memo.settings.clicks)
-        named = events.mutate(owner=events.visitor.fill_null(ibis.literal(STAND_IN) + events.session))
-        on = [("owner" if key == "visitor" else key, key) for key in keys]
-        table = named.semi_join(other.local.create_table("wanted", wanted, temp=True), on)
-        other.local.to_parquet(table.drop("owner"), path)
+        owner = events.visitor.fill_null(ibis.literal(STAND_IN) + events.session)
+        if clicks.columns["session"] is None:
+            second = events.time.epoch_seconds().floor()
+            during = [second >= wanted.start_second, second <= wanted.end_second]
+            same = [events.visitor == wanted.visitor, *during]
+        else:
+            sides = {"visitor": owner, "session": events.session}
+            same = [sides[key] == wanted[key] for key in session_keys(clicks)]
+        other.local.to_parquet(events.semi_join(wanted, same), path)

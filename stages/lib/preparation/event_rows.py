@@ -53,13 +53,19 @@ def complete_sessions(events: Table, clicks: Clicks, removed: Removed) -> Table:
 
 
 def cut_sessions(events: Table, gap: float) -> Table:
-    """Number each visitor's sessions: one ends where no event follows within `gap` minutes."""
+    """Cut each visitor's events into sessions: one ends where no event follows within `gap` minutes.
+
+    A session is called by the time of its first event, in microseconds since 1970: unlike a number, this does not
+    depend on earlier sessions.
+    """
     in_order = ibis.window(group_by="visitor", order_by="microsecond")
     pause = events.microsecond - events.microsecond.lag().over(in_order)
     events = events.mutate(is_start=(pause > round(gap * MICROSECONDS_PER_MINUTE)).fill_null(True).cast("int64"))
     # By range, not by rows: events of the same time are in no order, and the first of them starts the session of all.
     until_now = ibis.range_window(following=0, group_by="visitor", order_by="microsecond")
-    return events.mutate(session=events.is_start.sum().over(until_now)).drop("is_start", "microsecond")
+    events = events.mutate(number=events.is_start.sum().over(until_now))
+    start = events.microsecond.min().over(group_by=["visitor", "number"])
+    return events.mutate(session=start).drop("is_start", "number", "microsecond")
 
 
 def _without_duplicates(events: Table, removed: Removed) -> Table:
