@@ -18,6 +18,8 @@ from stages.lib.days import part as part_module
 from stages.lib.days import update
 from stages.lib.days.scoring import open_days_to_score
 
+pytestmark = pytest.mark.slow
+
 GLOBAL = {"session_ids": "global"}
 
 

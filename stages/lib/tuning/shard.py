@@ -48,10 +48,6 @@ def run_shard(
         InputError: the run was interrupted, or the folder is not shared by the workers.
     """
     import pandas as pd
-    from talos import Scan
-    from tqdm import tqdm
-
-    tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a worker would leave behind
 
     def train(_x: np.ndarray, _y: np.ndarray, _x_val: np.ndarray, _y_val: np.ndarray, row: Point) -> dict[str, float]:
         point = points[row[POINT]]
@@ -63,7 +59,7 @@ def run_shard(
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
         placeholder = np.arange(len(next(iter(folds.values()))))
-        return Scan(
+        return _scan(
             x=placeholder,
             y=placeholder,
             x_val=placeholder,
@@ -99,6 +95,14 @@ def run_shard(
         for row in result.data.to_dict("records")
         for fold in range(n_folds)
     )
+
+
+def _scan(**options: Any) -> Any:
+    from talos import Scan
+    from tqdm import tqdm
+
+    tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a worker would leave behind
+    return Scan(**options)
 
 
 def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
