@@ -10,7 +10,7 @@ PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test unit coverage lint docs lock audit clean
+.PHONY: help repro small test unit coverage lint docs lock audit sbom clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
@@ -50,6 +50,9 @@ lock: .venv/ready   ## pin all versions again, from pyproject.toml
 
 audit:         ## check the pinned packages for vulnerabilities, with pip-audit if it is installed
 	$(PYTHON) -m security.audit
+
+sbom:          ## write sbom.cdx.json, the list of pinned packages in the format CycloneDX
+	$(PYTHON) -m security.sbom
 
 clean:         ## remove .venv
 	rm -rf .venv
