@@ -10,7 +10,7 @@ PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test unit coverage lint docs lock clean
+.PHONY: help repro small test unit coverage lint docs lock audit sbom clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
@@ -49,6 +49,12 @@ lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	for group in test remotes cluster benchmark; do \
 		$(PIN) --group $$group --constraints requirements.txt --output-file requirements-$$group.txt || exit 1; \
 	done
+
+audit:         ## check the pinned packages for vulnerabilities, with pip-audit if it is installed
+	$(PYTHON) -m security.audit
+
+sbom:          ## write sbom.cdx.json, the list of pinned packages in the format CycloneDX
+	$(PYTHON) -m security.sbom
 
 clean:         ## remove .venv
 	rm -rf .venv

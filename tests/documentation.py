@@ -5,7 +5,13 @@ import shlex
 
 from helpers import ROOT
 
-PLACEHOLDERS = ("s3://bucket/path", "KEY", "SECRET", "tcp://host:8786")  # a test runs the command with other values
+PLACEHOLDERS = (
+    "s3://bucket/path",
+    "KEY",
+    "SECRET",
+    "tcp://host:8786",
+    "URL",
+)  # a test runs the command with other values
 
 Command = tuple[str, ...]
 

@@ -110,6 +110,6 @@ def test_the_unit_tests_are_those_of_the_hook_and_of_make() -> None:
     assert HOOKS["unit"]["stages"] == ["pre-push"] and HOOKS["unit"]["always_run"]
 
 
-@pytest.mark.parametrize("folder", ["stages", "tests", "benchmarks", "docs"])
+@pytest.mark.parametrize("folder", ["stages", "tests", "benchmarks", "docs", "security"])
 def test_types_are_checked_when_any_python_file_is_committed(folder: str) -> None:
     assert re.search(HOOKS["mypy"]["files"], f"{folder}/module.py")
