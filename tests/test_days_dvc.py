@@ -2,11 +2,14 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import documentation
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from checkout import TINY, Checkout, Clone
@@ -129,6 +132,27 @@ def test_split_reads_the_latest_days_only(history: tuple[Checkout, list[dict[str
     train, test = (pq.read_table(tmp_path / name)["time"].to_pandas() for name in names[:2])
     latest = sorted(eight)[-4]  # before it the older days, after it two more and what was left out
     assert f"{train.min().date()}.parquet" == latest and train.max() < test.min()
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    shop = {"simulate.sessions": 600, "simulate.purchases": 120, "simulate.days": 12, "simulate.daily": True}
+    scored = {"prepare.clicks.score_at_views": [1, 3, 5], "split.strategy": "temporal"}
+    checkout, executed, output = Checkout(tmp_path / "shop", **DAYS | shop | scored), set(), ""
+    # In order, with those that come twice
+    (example,) = [commands for commands in documentation.sections() if ("mkdir", "data/days") in commands]
+    for command in example:
+        # As a shell reads it, which replaces patterns
+        line = " ".join(word if "[" in word else shlex.quote(word) for word in command)
+        ran = checkout.run("bash", "-c", line)
+        assert ran.returncode == 0, f"{line}: {ran.stdout}{ran.stderr}"
+        output += ran.stdout
+        executed.add(command)
+    assert not documentation.not_run("python -m stages.simulate data/nine_days", executed)
+    assert [line for line in output.splitlines() if "new of" in line] == [
+        f"{new} new of {parts} parts" for new, parts in ((7, 7), (1, 8), (0, 8))
+    ]
+    scores = pd.read_csv(checkout.folder / "scores.csv")
+    assert {*scores["time"].str[:10]} == {"2015-01-08"} and not scores["session"].duplicated().any()
 
 
 @pytest.mark.parametrize("seconds", [2.5, 5.0])

@@ -12,7 +12,7 @@ from checkout import TINY, Checkout, Clone
 from helpers import ROOT
 
 # A command of each section whose commands are run here
-RUN_HERE = ("make repro", "dvc metrics show", "python -m stages.score", "dvc checkout")
+RUN_HERE = ("make repro", "dvc metrics show", "python -m stages.score models/base", "dvc checkout")
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def test_metrics_and_plots_are_shown(newcomer: Clone) -> None:
 
 
 def test_new_sessions_are_scored(newcomer: Clone) -> None:
-    (score,) = documentation.section("python -m stages.score")
+    (score,) = documentation.section("python -m stages.score models/base")
     log = pd.read_parquet(newcomer.folder / "data/raw/clicks.parquet")
     log.to_csv(newcomer.folder / "tomorrow.csv", index=False)
     run(newcomer, *score)
