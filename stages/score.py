@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 2**16
 EXPLAINED_ROWS = 2**10  # in a batch that is explained, which takes longer, so that progress shows
+SHARE_DECIMALS = 7
+SHARE_TYPES = (pa.string(), pa.float64())  # of the name of a column and its share
 OPTIONS = re.compile(r"prepare\.csv\.(encoding|delimiter|truncated_last_line)")
 MEMO = ".prepare"  # as in the committed params: runtime.memo
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
@@ -193,7 +195,7 @@ def score(
 
 def _reason_fields(count: int) -> list[tuple[str, pa.DataType]]:
     places = range(1, count + 1)
-    named = [field for i in places for field in ((f"reason_{i}", pa.string()), (f"share_{i}", pa.float64()))]
+    named = [(f"{name}_{i}", kind) for i in places for name, kind in zip(("reason", "share"), SHARE_TYPES, strict=True)]
     return [("base", pa.float64()), *named, ("rest", pa.float64())] if count else []
 
 
@@ -202,10 +204,12 @@ def _reasons(model: "SavedModel", features: pd.DataFrame, count: int) -> list[pa
     from stages.lib.explanation import explain  # imported here as the model is
 
     explanation = explain(model, features)
-    largest = explanation.largest(count)
-    rest = explanation.shares.sum(axis=1) - sum(shares for _, shares in largest)
-    base = np.full(len(features), explanation.base)
-    reasons = [pa.array(values) for names, shares in largest for values in (names, shares)]
+    largest = [(names, np.round(shares, SHARE_DECIMALS)) for names, shares in explanation.largest(count)]
+    base = np.full(len(features), round(explanation.base, SHARE_DECIMALS))
+    # The rest makes up for the rounding of the others; adding 0 turns -0.0 into 0.0.
+    named = base + sum(shares for _, shares in largest)
+    rest = np.round(explanation.base + explanation.shares.sum(axis=1) - named, SHARE_DECIMALS) + 0.0
+    reasons = [pa.array(values, kind) for pair in largest for values, kind in zip(pair, SHARE_TYPES, strict=True)]
     return [pa.array(base), *reasons, pa.array(rest)]
 
 

@@ -281,7 +281,12 @@ def test_a_batch_is_as_good_as_a_file(model_folder: Path, monkeypatch: pytest.Mo
 def test_more_reasons_than_columns_are_all_columns(model_folder: Path) -> None:
     explained = scores(model_folder, many_columns(5, seed=9), explain="100")
     assert [*explained][-3:] == ["reason_6", "share_6", "rest"]
-    np.testing.assert_allclose(explained["rest"], 0, atol=1e-12)
+    np.testing.assert_allclose(explained["rest"], 0, atol=1e-6)  # what the others are rounded by
+
+
+def test_a_typical_row_has_no_reasons(model_folder: Path, blend: Blend) -> None:
+    explained = scores(model_folder, pd.DataFrame([typical_row(blend.encoder)]), explain="1")
+    assert explained["reason_1"].isna().all() and explained[["share_1", "rest"]].eq(0).all(axis=None)
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", "", "٣"])
