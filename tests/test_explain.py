@@ -13,6 +13,7 @@ import pytest
 from helpers import ROOT, as_sessions, sessions_frame, standard_encoding
 from scipy.special import expit
 
+from benchmarks import explanation_error
 from stages import score
 from stages.lib import explanation
 from stages.lib.common.errors import InputError
@@ -200,7 +201,7 @@ def test_a_missing_value_is_a_reason_of_its_own_column(sessions: Sessions, trees
 
 
 def test_orders_come_in_pairs_of_which_one_is_the_reverse_of_the_other() -> None:
-    orders = antithetic_orders(6, 3)
+    orders = antithetic_orders(6, 3, seed=1)
     np.testing.assert_array_equal(orders[::2], orders[1::2, ::-1])
     np.testing.assert_array_equal(np.sort(orders), [range(6)] * 6)
     assert len(np.unique(orders, axis=0)) == 6
@@ -234,6 +235,12 @@ def test_shares_of_a_network_and_of_its_blend_with_trees_add_up(
         np.testing.assert_allclose(total, log_odds(model.predict(rows)), rtol=0, atol=1e-9)
         assert error(model, rows, PAIRS) < 0.1 * explained.shares.std()
         np.testing.assert_array_equal(explain(model, rows[7:8]).shares, explained.shares[7:8])
+
+
+def test_the_benchmark_finds_smaller_errors_with_more_orders(trees: BoostedTrees) -> None:
+    results = explanation_error.measure(trees, many_columns(10, seed=4))
+    assert results["orders"].tolist() == [2, 4, 8, 16, 32] and results["error"].iloc[-1] < results["error"].iloc[0] / 2
+    assert results["top_3"].between(0.5, 1).all() and (results["ms"] > 0).all()
 
 
 # The command ------------------------------------------------------

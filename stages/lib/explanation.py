@@ -23,7 +23,7 @@ from stages.lib.modeling.columns import MISSING
 from stages.lib.modeling.encoder import Encoder
 
 PAIRS = 8  # of an order and its reverse
-SEED = 1  # of the orders, the same for each row: its shares do not depend on the rows that it comes with
+SEED = 1  # of the orders
 ROWS_PER_CALL = 2**16  # that the model predicts in one call
 
 
@@ -58,7 +58,7 @@ class Explanation:
         return list(zip(names.T, shares.T, strict=True))
 
 
-def explain(model: SavedModel, features: pd.DataFrame, *, pairs: int = PAIRS) -> Explanation:
+def explain(model: SavedModel, features: pd.DataFrame, *, pairs: int = PAIRS, seed: int = SEED) -> Explanation:
     """Shapley values of each row, of the log-odds before calibration.
 
     Args:
@@ -67,6 +67,10 @@ def explain(model: SavedModel, features: pd.DataFrame, *, pairs: int = PAIRS) ->
         pairs: of an order of the columns and its reverse. The error falls with its square root, and the time is
             proportional to it: for each order, the model predicts as many rows as the row has values that are not
             typical.
+        seed: of the orders, which are the same for all rows: shares do not depend on the rows that a row comes with.
+
+    Returns:
+        The shares of all columns, in the order of the encoder's: first the numeric, then the categorical ones.
 
     Raises:
         InputError: a column is missing.
@@ -76,7 +80,7 @@ def explain(model: SavedModel, features: pd.DataFrame, *, pairs: int = PAIRS) ->
     final = log_odds(model.predict(features))
     values = {name: _values(features[name]) for name in typical}
     differs = np.column_stack([values[name] != value for name, value in typical.items()])
-    orders = antithetic_orders(len(typical), pairs)
+    orders = antithetic_orders(len(typical), pairs, seed)
     shares = np.zeros(differs.shape)
     for rows in _groups(differs.sum(axis=1) * len(orders)):
         of_rows = {name: column[rows] for name, column in values.items()}
@@ -90,9 +94,9 @@ def typical_row(encoder: Encoder) -> dict[str, float | str]:
     return medians | {column.name: column.categories[0] for column in encoder.categorical}
 
 
-def antithetic_orders(n_columns: int, pairs: int) -> np.ndarray:
+def antithetic_orders(n_columns: int, pairs: int, seed: int) -> np.ndarray:
     """`pairs` random orders of the columns, each followed by its reverse: (2 * pairs, columns)."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     orders = [rng.permutation(n_columns) for _ in range(pairs)]
     return np.array([each for order in orders for each in (order, order[::-1])])
 
