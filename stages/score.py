@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from stages.lib.modeling.blend import SavedModel
 
 BATCH_ROWS = 2**16
+EXPLAINED_ROWS = 2**10  # in a batch that is explained, which takes longer, so that progress shows
+SHARE_DECIMALS = 7
+SHARE_TYPES = (pa.string(), pa.float64())  # of the name of a column and its share
 OPTIONS = re.compile(r"prepare\.csv\.(encoding|delimiter|truncated_last_line)")
 MEMO = ".prepare"  # as in the committed params: runtime.memo
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
@@ -46,7 +51,9 @@ def main(
     latest_view: bool = False,
     since: str | None = None,
     memo: str | None = None,
+    explain: str | None = None,
 ) -> None:
+    n_reasons = _parse_count(explain)
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
     schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
@@ -62,7 +69,15 @@ def main(
         # Imported here, so that mistakes in the rows are reported before TensorFlow is loaded.
         from stages.lib.modeling.blend import load_model
 
-        unknown = score(sessions, keys, load_model(model), decision, output, allow_unknown=unknown_categories == "warn")
+        unknown = score(
+            sessions,
+            keys,
+            load_model(model),
+            decision,
+            output,
+            allow_unknown=unknown_categories == "warn",
+            n_reasons=n_reasons,
+        )
     for line in [*left_out.findings, *unknown.warnings()]:
         print(f"score: {_as_options(str(line))}", file=sys.stderr)
 
@@ -100,6 +115,14 @@ def _parse_day(text: str | None) -> date | None:
         raise InputError(f"--since: expected a date such as 2024-05-31, got '{text}'") from None
 
 
+def _parse_count(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
+        raise InputError(f"--explain: expected how many columns to name as reasons, such as 3, got '{text}'")
+    return int(text)
+
+
 @contextmanager
 def _hints_as_options() -> Iterator[None]:
     """An error that names a parameter of the source names the option of score in its place."""
@@ -121,8 +144,9 @@ def score(
     output: Path,
     *,
     allow_unknown: bool = False,
+    n_reasons: int = 0,
 ) -> UnknownCategories:
-    """Write keys, probability and decision of each row, in the order of the rows.
+    """Write keys, probability, decision and reasons of each row, in the order of the rows.
 
     Args:
         sessions: the model's features, and keys.
@@ -131,6 +155,8 @@ def score(
         decision: calibration and threshold.
         output: a .csv or .parquet file.
         allow_unknown: write scores even if nearly all categories of a column are unknown to the model.
+        n_reasons: how many columns are named that say most about the probability, with their shares of the log-odds;
+            all columns, if the model has fewer.
 
     Returns:
         The categories that are unknown to the model.
@@ -138,10 +164,13 @@ def score(
     Raises:
         InputError: nearly all categories of a column are unknown.
     """
-    n_rows, batches = sessions.count().execute(), sessions.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+    n_rows = sessions.count().execute()
+    batches = sessions.to_pyarrow_batches(chunk_size=EXPLAINED_ROWS if n_reasons else BATCH_ROWS)
     unit = "rows" if "view" in keys else "sessions"
     key_fields = [batches.schema.field(name) for name in keys]
-    schema = pa.schema([*key_fields, ("probability", pa.float32()), ("decision", pa.bool_())])
+    n_reasons = min(n_reasons, len(model.encoder.numeric) + len(model.encoder.categorical))
+    scores = [("probability", pa.float32()), ("decision", pa.bool_())]
+    schema = pa.schema([*key_fields, *scores, *_reason_fields(n_reasons)])
     unknown = UnknownCategories(model.encoder)
     with (
         atomic_write(output) as temporary,
@@ -154,12 +183,34 @@ def score(
             probabilities = decision.calibration.apply(model.predict(features))
             decisions = decide(probabilities, decision.threshold)
             columns = [*map(batch.column, keys), pa.array(probabilities), pa.array(decisions)]
+            if n_reasons:
+                columns += _reasons(model, features, n_reasons)
             writer.write(pa.record_batch(columns, schema=schema))
             advance(len(batch))
         if not allow_unknown:
             unknown.check()
     print(f"{n_rows} {unit}, written to {output}")
     return unknown
+
+
+def _reason_fields(count: int) -> list[tuple[str, pa.DataType]]:
+    places = range(1, count + 1)
+    named = [(f"{name}_{i}", kind) for i in places for name, kind in zip(("reason", "share"), SHARE_TYPES, strict=True)]
+    return [("base", pa.float64()), *named, ("rest", pa.float64())] if count else []
+
+
+def _reasons(model: "SavedModel", features: pd.DataFrame, count: int) -> list[pa.Array]:
+    """The columns of `_reason_fields`: base, reasons and shares, and the sum of all other shares."""
+    from stages.lib.explanation import explain  # imported here as the model is
+
+    explanation = explain(model, features)
+    largest = [(names, np.round(shares, SHARE_DECIMALS)) for names, shares in explanation.largest(count)]
+    base = np.full(len(features), round(explanation.base, SHARE_DECIMALS))
+    # The rest makes up for the rounding of the others; adding 0 turns -0.0 into 0.0.
+    named = base + sum(shares for _, shares in largest)
+    rest = np.round(explanation.base + explanation.shares.sum(axis=1) - named, SHARE_DECIMALS) + 0.0
+    reasons = [pa.array(values, kind) for pair in largest for values, kind in zip(pair, SHARE_TYPES, strict=True)]
+    return [pa.array(base), *reasons, pa.array(rest)]
 
 
 if __name__ == "__main__":
