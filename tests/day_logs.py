@@ -51,11 +51,11 @@ KINDS: dict[str, tuple[Change, dict[str, Any]]] = {
     "without visitors": (anonymous, {"session_ids": "per_visitor"}),
     "several visitors": (logged_in, {"session_ids": "global"}),
     "without sessions": (as_they_are, {"columns": OWN_NAMES | {"session": None}, "session_gap": 20}),
-    "bots": (logged_in, {"session_ids": "global", "max_events_per_session": 12}),
+    "bots": (logged_in, {"session_ids": "global", "max_events_per_session": 18}),
 }
 
 
-def log_parts(seed: int, change: Change = as_they_are, n_parts: int = 4, visitors: int = 10) -> list[pa.Table]:
+def log_parts(seed: int, change: Change = as_they_are, n_parts: int = 4, visitors: int = 8) -> list[pa.Table]:
     """A random log by date, in which some events are late, and some come twice, perhaps in another part."""
     rng = random.Random(seed)
     by_date: dict[Any, list[Event]] = {}

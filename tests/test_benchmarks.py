@@ -193,7 +193,7 @@ def test_prepare_is_timed_by_events_and_engine() -> None:
 
 @pytest.mark.slow
 def test_prepare_is_timed_by_days() -> None:
-    results = prepare_by_days.measure_days(4, 20_000)
+    results = prepare_by_days.measure_days(2, 40_000)
     assert {*results["run"]} == {"one more day", "all days anew", "that day by itself"}
     assert (results[["seconds", "memory_mib"]] > 0).all(axis=None)
 

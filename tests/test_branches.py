@@ -299,4 +299,4 @@ def test_experiments_are_removed(clone: Clone, sweep: Sweep, in_workspace: Figur
 
 def test_all_commands_of_the_documentation_were_run() -> None:
     assert not documentation.not_run("dvc exp run --queue", Clone.commands)
-    assert not documentation.not_run("dvc metrics diff", Clone.commands)
+    assert not documentation.not_run("dvc metrics diff main", Clone.commands)

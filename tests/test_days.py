@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import as_table, random_log
 from day_logs import KINDS, DayLog, in_order, log_parts, logged_in
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from stages.lib.common.errors import InputError
@@ -26,26 +26,33 @@ GLOBAL = {"session_ids": "global"}
 @pytest.mark.parametrize("kind", KINDS)
 # Without the search for a smaller example, which would take hours
 @settings(max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-@given(seed=st.integers(0, 10**6), order=st.permutations(range(4)))
+@given(seed=st.integers(0, 10**6), order=st.permutations(range(3)))
 def test_parts_in_any_order_give_what_the_whole_log_gives(
     tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int, order: list[int]
 ) -> None:
     change, changes = KINDS[kind]
-    parts = log_parts(seed, change)
+    parts = log_parts(seed, change, n_parts=3)
     one_by_one, at_once = (DayLog(tmp_path_factory.mktemp(name), **changes) for name in ("one_by_one", "at_once"))
     for number in order:
         one_by_one.write(number, parts[number])
-        try:
-            actual = one_by_one.run()
-        except InputError as error:
-            assert "ends in a purchase" in str(error)  # of so few sessions, none or each
+        actual = outcome(one_by_one)
     at_once.learn_parts_of(one_by_one)
     for number, part in enumerate(parts):
         at_once.write(number, part)
-    assert actual == at_once.run()
+    assert actual == outcome(at_once)
+    assume(isinstance(actual, dict))
     expected = at_once.rows_without_days()
     columns = [*expected.columns]
     pd.testing.assert_frame_equal(in_order(one_by_one.rows, columns), in_order(expected, columns))
+
+
+def outcome(log: DayLog) -> dict[str, bytes] | str:
+    """The files of the session table or, of so few sessions that none or each ends in a purchase, the error."""
+    try:
+        return log.run()
+    except InputError as error:
+        assert "ends in a purchase" in str(error)
+        return str(error)
 
 
 @pytest.fixture(scope="module")

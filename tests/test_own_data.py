@@ -52,12 +52,12 @@ def test_the_readme_s_example(tmp_path: Path) -> None:
     (tmp_path / "data/raw").mkdir(parents=True)
     shutil.copy(SHARED_DATA / "online_shoppers_intention.csv", tmp_path / "data/raw")
     output = ""
-    for command in documentation.section("dvc add"):
+    for command in documentation.section("dvc add data/raw"):
         done = checkout.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         output += done.stdout
     assert "Running stage 'split'" in output and "Running stage 'simulate'" not in output
-    assert not documentation.not_run("dvc add", Checkout.commands)
+    assert not documentation.not_run("dvc add data/raw", Checkout.commands)
     evaluation = json.loads(checkout.file("metrics/evaluation.json"))
     assert (evaluation["test"]["rows"], evaluation["test"]["purchases"]) == (2466, 382)
     aucs = [evaluation["models"][name]["auc"] for name in ("base", "grid", "smote")]
