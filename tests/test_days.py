@@ -12,11 +12,14 @@ from day_logs import KINDS, DayLog, in_order, log_parts, logged_in
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from stages import score
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.days import part as part_module
 from stages.lib.days import update
 from stages.lib.days.scoring import open_days_to_score
+from stages.lib.modeling.calibration import Calibration
+from stages.lib.modeling.decision import Decision
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +153,19 @@ def test_mistakes_in_scoring_days(grown: DayLog) -> None:
         open_days_to_score(grown.folder / "log", schema, memo, None, latest_view=False),
     ):
         pass
+
+
+def test_options_of_score_that_are_for_days(grown: DayLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Schema.of(grown.prepare, {"visitorKnown": "number"}).save(tmp_path / "schema.json")
+    Decision(calibration=Calibration(), threshold=0.5).save(tmp_path / "decision.json")
+    folder, output = grown.folder / "log", tmp_path / "scores.csv"
+    with pytest.raises(InputError, match="--since: expected a date such as 2024-05-31, got 'monday'"):
+        score.main(tmp_path, folder, output=output, since="monday", memo=str(grown.folder / "memo"))
+    with pytest.raises(InputError, match="--since and --memo are for a folder of days"):
+        score.main(tmp_path, folder / "00.parquet", output=output, since="2020-01-01")
+    with pytest.raises(InputError, match=r"encoder\.json|network\.keras"):  # there is no model
+        score.main(tmp_path, folder / "00.parquet", output=output)
+    assert "score: earlier visits are those in this file" in capsys.readouterr().err
 
 
 def fail(*_: object, **__: object) -> None:
