@@ -66,6 +66,7 @@ def at_view(table: pa.Table, view: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_each_of_several_views_has_the_rows_that_it_has_alone_and_a_session_s_rows_share_its_weight(seed: int) -> None:
     log = random_log(seed)
     expected = {view: session_rows(log, view) for view in VIEWS}
@@ -83,6 +84,7 @@ def test_a_table_of_several_views_is_ordered_by_session_and_view() -> None:
     assert keys == sorted(keys, key=lambda row: (row["time"], row["visitor"], row["session"], row["view"]))
 
 
+@pytest.mark.slow
 def test_rows_have_no_weight_where_each_counts_alike_and_one_view_needs_no_number(log: list[Event]) -> None:
     table = session_table(log, click_settings(VIEWS, sample_weight="row"))
     assert "weight" not in table.column_names and {"view", "viewNumber"} <= {*table.column_names}
@@ -128,6 +130,7 @@ def features(row: Row) -> Row:
 @pytest.mark.parametrize(
     ("views", "view", "seed"), [([3], 3, 1), ([3], 3, 2), (VIEWS, 1, 1), (VIEWS, 3, 2), (VIEWS, 5, 3)]
 )
+@pytest.mark.slow
 def test_events_after_the_scored_view_change_only_the_target(
     log: list[Event], views: list[int], view: int, seed: int
 ) -> None:
@@ -181,6 +184,7 @@ def test_the_order_of_the_log_changes_nothing(log: list[Event], table: pa.Table)
     assert session_table(random.Random(5).sample(log, len(log))).equals(table)
 
 
+@pytest.mark.slow
 def test_views_that_differ_only_in_the_window_have_an_order_too() -> None:
     view: Event = dict.fromkeys(COLUMNS) | {"session": "s", "time": datetime(2020, 1, 1), "event": "view"}
     log = [view | {"visitor": f"v{number // 2}", "window_width": number % 2} for number in range(20)]

@@ -71,6 +71,7 @@ def train(ensemble_size: int, params: Params) -> list[Any]:
     return spy.results[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["stratified", "grouped"])
 def test_the_target_of_a_row_changes_no_out_of_fold_prediction_of_it(
     strategy: str, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
@@ -89,6 +90,7 @@ def test_the_target_of_a_row_changes_no_out_of_fold_prediction_of_it(
     assert not np.array_equal(after[1][1].probabilities, before[1][1].probabilities)
 
 
+@pytest.mark.slow
 def test_as_many_members_as_folds_need_no_further_training(frame: pd.DataFrame) -> None:
     assert len(train(3, params_with(folds=3))) == 3
     assert len(train(3, params_with(folds=3, extra_seeds=1))) == 6
@@ -97,6 +99,7 @@ def test_as_many_members_as_folds_need_no_further_training(frame: pd.DataFrame) 
     assert len(train(1, params_with(folds=3))) == 4
 
 
+@pytest.mark.slow
 def test_no_member_is_trained_on_the_oldest_rows_only(frame: pd.DataFrame) -> None:
     """With temporal folds, an ensemble has parts of its own."""
     trained = train(3, params_with("temporal", folds=3))

@@ -59,6 +59,7 @@ def test_a_prediction_is_worth_acting_on_from_the_view_from_which_on_recall_is_h
     assert "at least 0.2" in sentence and "at least twice as many purchases as a random 10%" in sentence
 
 
+@pytest.mark.slow
 def test_the_recommended_model_is_the_one_by_view_and_else_the_best(tmp_path: Path) -> None:
     folder = write_views(write_metrics(tmp_path), [0.3, 0.3])
     assert gather(folder)["recommended"].name == "trees"
@@ -107,6 +108,7 @@ def test_the_picture_has_a_dot_and_an_interval_for_each_view_in_the_style_of_the
     assert estimates[0].value == pytest.approx(0.77) and estimates[0].low == pytest.approx(0.74)
 
 
+@pytest.mark.slow
 def test_a_view_of_one_class_has_counts_but_no_figures(tmp_path: Path) -> None:
     found = documents(write_views(write_metrics(tmp_path), [math.nan, 0.3]))
     assert "1 10,270 0 0.0% – – – – – –" in words(found["report"])

@@ -1,7 +1,7 @@
 """What makes a test a unit test: it runs no stage and no DVC, and loads neither TensorFlow nor Spark.
 
-All others are slow: those that run a stage in this process by the fixture for it, the others by their mark. `make unit`
-runs the unit tests only.
+All others are slow: those that run a stage in this process by the fixture for it, the others by their mark; and so are
+those that take several seconds. `make unit` runs the unit tests only.
 """
 
 import sys
