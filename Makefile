@@ -28,7 +28,7 @@ test: .venv/ready-to-test   ## check format, code and types, and run all tests
 	$(CHECK)
 	python -m $(PYTEST)
 
-unit: .venv/ready-to-test   ## run the tests that run no stage and load no TensorFlow, in less than a minute
+unit: .venv/ready-to-test   ## run the tests that run no stage and load no TensorFlow, in about a minute
 	python -m $(PYTEST) -m "not slow"
 
 coverage: .venv/ready-to-test   ## do the same as make test, and check that tests run almost all lines of stages/
