@@ -96,7 +96,7 @@ def _open_sessions(
     in_days = schema.source_type == "clicks" and schema.clicks.days is not None
     if in_days and source.is_dir():
         with open_days_to_score(
-            source, schema, Path(memo or MEMO), _parse_day(since), latest_view=latest_view
+            source, schema, Path(memo or MEMO), _parse_day(since), left_out, latest_view=latest_view
         ) as sessions:
             yield sessions
         return

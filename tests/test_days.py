@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from stages import score
 from stages.lib.common.errors import InputError
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.days import part as part_module
 from stages.lib.days import update
+from stages.lib.days.prepare_days import prepare_days
 from stages.lib.days.scoring import open_days_to_score
 from stages.lib.modeling.calibration import Calibration
 from stages.lib.modeling.decision import Decision
@@ -130,7 +132,10 @@ def test_sessions_are_scored_with_what_is_known_already(
     monkeypatch.setattr(part_module, "write_tables", fail)
     monkeypatch.setattr(update.Update, "run", fail)
     since = rows["time"].sort_values().iloc[len(rows) // 2].date()
-    with open_days_to_score(grown.folder / "log", schema, memo, since, latest_view=latest_view) as (sessions, keys):
+    with open_days_to_score(grown.folder / "log", schema, memo, since, LeftOut(), latest_view=latest_view) as (
+        sessions,
+        keys,
+    ):
         scored = sessions.to_pandas()
     expected = rows[rows["time"] >= pd.Timestamp(since)]
     if latest_view:
@@ -145,14 +150,35 @@ def test_mistakes_in_scoring_days(grown: DayLog) -> None:
     schema = Schema.of(grown.prepare, {"nothing": "number"})
     with (
         pytest.raises(InputError, match="no session reaches a scored page view since 2030-01-01"),
-        open_days_to_score(grown.folder / "log", schema, memo, date(2030, 1, 1), latest_view=False),
+        open_days_to_score(grown.folder / "log", schema, memo, date(2030, 1, 1), LeftOut(), latest_view=False),
     ):
         pass
     with (
         pytest.raises(InputError, match="the model was trained on nothing"),
-        open_days_to_score(grown.folder / "log", schema, memo, None, latest_view=False),
+        open_days_to_score(grown.folder / "log", schema, memo, None, LeftOut(), latest_view=False),
     ):
         pass
+
+
+def test_what_is_passed_over_and_left_out_is_reported(tmp_path: Path) -> None:
+    grown = DayLog(tmp_path, **GLOBAL)
+    for number, part in enumerate(log_parts(5, logged_in, n_parts=2)):
+        grown.write(number, part)
+    for name in ("README.md", ".DS_Store"):
+        (grown.folder / "log" / name).write_text("")
+    grown.prepare = grown.prepare.model_copy(
+        update={"clicks": grown.prepare.clicks.model_copy(update={"days": "*.parquet"}), "drop": ["viewNumber"]}
+    )
+    schema = Schema.of(grown.prepare, {"visitorKnown": "number"})
+    prepared, scored = LeftOut(), LeftOut()
+    prepare_days(grown.folder / "log", grown.prepare, grown.runtime, grown.folder / "sessions", prepared)
+    with open_days_to_score(grown.folder / "log", schema, grown.folder / "memo", None, scored, latest_view=False):
+        pass
+    lines = [str(finding) for finding in prepared.findings]
+    assert "files of the folder that do not match '*.parquet' were passed over, such as 'README.md'" in lines[0]
+    assert any("left out the events 'hover'" in line for line in lines)
+    assert [str(finding) for finding in scored.findings] == lines
+    assert "viewNumber" not in grown.rows and "view" in grown.rows
 
 
 def test_options_of_score_that_are_for_days(grown: DayLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

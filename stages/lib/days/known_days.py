@@ -2,26 +2,36 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from stages.lib.common.errors import InputError, first_line
 from stages.lib.common.files import lock
+from stages.lib.common.params import Clicks
 from stages.lib.common.progress import advance, show_progress
+from stages.lib.dataset.left_out import Finding, LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.days.memo import Memo
 from stages.lib.days.part import Part, read_part
 from stages.lib.days.state import KIND, State, keep_latest_states, nearest_state
 from stages.lib.days.update import Update
 from stages.lib.preparation.engine import DEFAULT_MEMORY, LOCAL, duckdb_message, open_engine
+from stages.lib.preparation.files import MARKS
 
 EVENTS_AT_ONCE = 4_000_000  # of the parts that are added at once
 
 
 @contextmanager
 def open_days(
-    source: Path, schema: Schema, memo_folder: Path, *, engine_url: str = LOCAL, memory_limit: int | None = None
+    source: Path,
+    schema: Schema,
+    memo_folder: Path,
+    left_out: LeftOut,
+    *,
+    engine_url: str = LOCAL,
+    memory_limit: int | None = None,
 ) -> Iterator[tuple[Memo, Sequence[Part], State]]:
     """What is known of all parts of a log, for as long as the block lasts.
 
@@ -29,6 +39,7 @@ def open_days(
         source: a folder, whose files and folders that match `prepare.clicks.days` are the parts.
         schema: how to read them.
         memo_folder: has what is known of parts, and gets what is learned of new ones.
+        left_out: gets what is passed over in the folder, and what is left out or changed in all parts.
         engine_url: aggregates new parts.
         memory_limit: bytes of this process.
 
@@ -42,7 +53,7 @@ def open_days(
     memo_folder.mkdir(parents=True, exist_ok=True)
     memo = Memo(memo_folder, schema.model_copy(update={"features": {}}))
     with lock(memo_folder):
-        paths = find_parts(source, schema.clicks.days or "")
+        paths = find_parts(source, schema.clicks.days or "", left_out)
         with show_progress("reading", len(paths), "parts"):
             parts = []
             for path in paths:
@@ -51,6 +62,7 @@ def open_days(
                 advance()
         _check_alike(parts)
         state = _add_all(parts, memo, memory_limit)
+        _collect_findings(parts, state, schema.clicks, left_out)
         yield memo, parts, state
         keep_latest_states(memo)
 
@@ -66,8 +78,8 @@ def _memo_errors(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: {first_line(error)}; delete this folder and try again") from None
 
 
-def find_parts(source: Path, pattern: str) -> list[Path]:
-    """The files and folders of the source that match the pattern, by name.
+def find_parts(source: Path, pattern: str, left_out: LeftOut) -> list[Path]:
+    """The files and folders of the source that match the pattern, by name; the others are reported.
 
     Raises:
         InputError: the source is no folder, or there are none.
@@ -77,6 +89,12 @@ def find_parts(source: Path, pattern: str) -> list[Path]:
     paths = sorted(path for path in source.glob(pattern) if path.name[0] not in "._")
     if not paths:
         raise InputError(f"{source}: no file or folder matches '{pattern}' (prepare.clicks.days)")
+    in_parts = {file for path in paths for file in (path, *path.rglob("*"))}
+    others = sorted(path for path in source.rglob("*") if path.is_file() and path not in in_parts)
+    passed_over = [path for path in others if not MARKS.fullmatch(path.name)]
+    what = f"files of the folder that do not match '{pattern}' were passed over"
+    example = passed_over[0].relative_to(source) if passed_over else None
+    left_out.add(what, len(passed_over), example, "prepare.clicks.days")
     return paths
 
 
@@ -95,6 +113,24 @@ def _check_alike(parts: Sequence[Part]) -> None:
                 f"{without.source}: no column for {name}, which {other.source} has; set prepare.clicks.columns.{name} "
                 "to null to go on without it"
             )
+
+
+def _collect_findings(parts: Sequence[Part], state: State, clicks: Clicks, left_out: LeftOut) -> None:
+    """The findings of all parts, those of the same kind as one."""
+    findings: dict[tuple[str, str | None], Finding] = {}
+    for finding in [finding for part in parts for finding in part.findings]:
+        kind = (finding.what, finding.hint)
+        if kind in findings:
+            examples = [example for example in (findings[kind].example, finding.example) if example is not None]
+            total = findings[kind].count + finding.count
+            finding = replace(finding, count=total, example=min(examples, default=None))
+        findings[kind] = finding
+    left_out.findings += findings.values()
+    what = "left out rows that are the same in every column as another"
+    left_out.add(what, state.duplicates, hint="prepare.clicks.duplicates")
+    limit = clicks.max_events_per_session
+    what = f"left out sessions of more than {limit} events"
+    left_out.add(what, state.long_sessions, hint="prepare.clicks.max_events_per_session")
 
 
 def _add_all(parts: Sequence[Part], memo: Memo, memory_limit: int | None) -> State:

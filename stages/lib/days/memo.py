@@ -56,7 +56,7 @@ class Memo:
         key = hashlib.sha256(json.dumps([self.common, content]).encode()).hexdigest()[:32]
         path = f"{kind}/{key}"
         if (self.folder / path).is_dir():
-            os.utime(self.folder / path)  # as `prune` wants to know
+            os.utime(self.folder / path)  # it is in use: the oldest results are removed
         else:
             with atomic_write(self.folder / path) as temporary:
                 temporary.mkdir()

@@ -2,21 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write, write_json
 from stages.lib.common.params import Prepare, Runtime
 from stages.lib.dataset.day_files import LEFT_OUT
-from stages.lib.dataset.left_out import Finding, LeftOut
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.days.known_days import open_days
 from stages.lib.days.memo import Memo
-from stages.lib.days.part import Part
 from stages.lib.days.state import State
-from stages.lib.preparation.features import all_features, omitted_features
+from stages.lib.preparation.features import feature_names, omitted_features
+from stages.lib.preparation.partitions import no_sessions
 from stages.lib.preparation.prepare import check_dropped, report_omitted
 
 
@@ -40,14 +38,17 @@ def prepare_days(
     """
     schema = Schema.of(settings, {})
     with open_days(
-        source, schema, Path(runtime.memo), engine_url=runtime.engine, memory_limit=runtime.memory_limit
+        source,
+        schema,
+        Path(runtime.memo),
+        left_out,
+        engine_url=runtime.engine,
+        memory_limit=runtime.memory_limit,
     ) as (memo, parts, state):
-        omitted = omitted_features(parts[0].missing)
-        not_made = {name for names in omitted.values() for name in names}
-        check_dropped(settings.drop, [name for name, *_ in all_features() if name not in not_made])
-        hints = report_omitted(omitted, settings, left_out)
+        missing = parts[0].missing
+        check_dropped(settings.drop, feature_names(settings.clicks, missing))
+        hints = report_omitted(omitted_features(missing), settings, left_out)
         _check_target(state, settings)
-        _collect_findings(parts, state, settings, left_out)
         if settings.strict:
             left_out.check_nothing()
         _write_output(state, memo, output, left_out)
@@ -57,30 +58,9 @@ def prepare_days(
 def _check_target(state: State, settings: Prepare) -> None:
     rows, purchases = (sum(getattr(day, name) for day in state.days.values()) for name in ("rows", "purchases"))
     if not rows:
-        raise InputError(
-            f"no session reaches page view {min(settings.clicks.score_at_views)} without a purchase; fix "
-            "prepare.clicks.score_at_views, or prepare.clicks.events if the log has other names of events"
-        )
+        raise no_sessions(settings.clicks)
     if purchases in (0, rows):
         raise InputError(f"target '{settings.target}': {'no' if not purchases else 'each'} session ends in a purchase")
-
-
-def _collect_findings(parts: Sequence[Part], state: State, settings: Prepare, left_out: LeftOut) -> None:
-    """The findings of all parts, those of the same kind as one."""
-    findings: dict[tuple[str, str | None], Finding] = {}
-    for finding in [finding for part in parts for finding in part.findings]:
-        kind = (finding.what, finding.hint)
-        if kind in findings:
-            examples = [example for example in (findings[kind].example, finding.example) if example is not None]
-            total = findings[kind].count + finding.count
-            finding = replace(finding, count=total, example=min(examples, default=None))
-        findings[kind] = finding
-    left_out.findings += findings.values()
-    what = "left out rows that are the same in every column as another"
-    left_out.add(what, state.duplicates, hint="prepare.clicks.duplicates")
-    limit = settings.clicks.max_events_per_session
-    what = f"left out sessions of more than {limit} events"
-    left_out.add(what, state.long_sessions, hint="prepare.clicks.max_events_per_session")
 
 
 def _write_output(state: State, memo: Memo, output: Path, left_out: LeftOut) -> None:

@@ -10,6 +10,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from stages.lib.common.errors import InputError
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
 from stages.lib.days.known_days import open_days
 from stages.lib.preparation.engine import connect_duckdb
@@ -18,7 +19,7 @@ from stages.lib.preparation.scoring import rows_to_score
 
 @contextmanager
 def open_days_to_score(
-    source: Path, schema: Schema, memo_folder: Path, since: date | None, *, latest_view: bool
+    source: Path, schema: Schema, memo_folder: Path, since: date | None, left_out: LeftOut, *, latest_view: bool
 ) -> Iterator[tuple[Table, list[str]]]:
     """The features of the sessions that began on a day or later, for as long as the block lasts.
 
@@ -27,6 +28,7 @@ def open_days_to_score(
         schema: of the model.
         memo_folder: see `open_days`.
         since: the first day; None: all.
+        left_out: gets what is left out or changed.
         latest_view: see `sessions_to_score`.
 
     Yields:
@@ -35,7 +37,7 @@ def open_days_to_score(
     Raises:
         InputError: a part can't be read, lacks a column that the model needs, or no session began since then.
     """
-    with open_days(source, schema, memo_folder) as (memo, parts, state):
+    with open_days(source, schema, memo_folder, left_out) as (memo, parts, state):
         first = "" if since is None else since.isoformat()
         files = [str(memo.folder / day.file) for name, day in state.days.items() if name >= first]
         if not files:

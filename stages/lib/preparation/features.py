@@ -65,6 +65,13 @@ def omitted_features(missing: list[str]) -> dict[str, list[str]]:
     return omitted
 
 
+def feature_names(clicks: Clicks, missing: list[str]) -> list[str]:
+    """The features of a log that lacks these columns."""
+    omitted = {name for names in omitted_features(missing).values() for name in names}
+    names = [name for name, *_ in all_features() if name not in omitted]
+    return [*names, "viewNumber"] if has_several_views(clicks) else names
+
+
 def has_several_views(clicks: Clicks) -> bool:
     return len(clicks.score_at_views) > 1
 

@@ -63,10 +63,14 @@ def sessions_from_clicks(
         sessions = engine.local.read_parquet(sorted(folder.glob("*.parquet"))).cast(schema)
         if sessions.count().execute():
             return sessions, omitted
-    raise InputError(
+    raise no_sessions(clicks)
+
+
+def no_sessions(clicks: Clicks) -> InputError:
+    """The error of a log none of whose sessions is scored."""
+    return InputError(
         f"no session reaches page view {min(clicks.score_at_views)} without a purchase; fix "
-        "prepare.clicks.score_at_views, "
-        "or prepare.clicks.events if the log has other names of events"
+        "prepare.clicks.score_at_views, or prepare.clicks.events if the log has other names of events"
     )
 
 
