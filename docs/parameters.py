@@ -19,7 +19,8 @@ HEADER = """# Parameters
 Every key of [params.yaml](../params.yaml), a section per stage, with the values that are committed. `make docs`
 writes this page. How to change a parameter: [experiments](experiments.md#change-a-parameter).
 """
-LINE = re.compile(r"^( *)(\w+):(?: +([^#\s][^#\n]*?))?(?: +# (.*))?$", re.M)
+# A key of a section may have its comment on the line above.
+LINE = re.compile(r"^(?:( +)# (.*)\n(?=\1\w))?( *)(\w+):(?: +([^#\s][^#\n]*?))?(?: +# (.*))?$", re.M)
 # The types that a function checks, which their JSON schema does not show
 CHECKED = [
     (param_types.Folds, "integer 0 or ≥ 2"),
@@ -56,10 +57,10 @@ def commented_lines(text: str) -> dict[str, tuple[str, str]]:
     """
     lines: dict[str, tuple[str, str]] = {}
     parents: list[str] = []
-    for indent, name, value, comment in LINE.findall(text):
+    for _, above, indent, name, value, beside in LINE.findall(text):
         parents[len(indent) // 2 :] = [name]
         key = ".".join(parents)
-        lines[key] = value, comment or lines.get(key.replace("train_strong.", "train_base."), ("", ""))[1]
+        lines[key] = value, beside or above or lines.get(key.replace("train_strong.", "train_base."), ("", ""))[1]
     return lines
 
 

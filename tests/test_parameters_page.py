@@ -36,13 +36,14 @@ def test_types_and_ranges_are_in_words(section: Any, name: str, text: str) -> No
     assert type_text(section.__annotations__[name]) == text
 
 
-def test_a_comment_belongs_to_the_key_on_its_line() -> None:
-    text = 'a:   # section\n  b: "%"   # first\n  c: {d: 1}\n# e: 1   # no key\n'
+def test_a_comment_belongs_to_the_key_on_its_line_or_below_it() -> None:
+    text = 'a:   # section\n  b: "%"   # first\n  c: {d: 1}\n  # above\n  g:\n    - 1\n# e: 1   # no key\n'
     text += "train_base:\n  f: 1   # both\ntrain_strong:\n  f: 2\n"
     assert commented_lines(text) == {
         "a": ("", "section"),
         "a.b": ('"%"', "first"),
         "a.c": ("{d: 1}", ""),
+        "a.g": ("", "above"),
         "train_base": ("", ""),
         "train_base.f": ("1", "both"),
         "train_strong": ("", ""),

@@ -1,11 +1,15 @@
 """params.yaml is checked as a whole, and a mistake in it is an error of one line."""
 
 from datetime import date
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import modify_yaml
+import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml, modify_yaml
 from helpers import REMOVED, ROOT, RunStage, WriteParams
 
 from benchmarks.tools import params_with
@@ -255,6 +259,21 @@ def test_the_file_is_read_as_dvc_reads_and_writes_it(write_params: WriteParams) 
     assert "learning_rate: 1e-05" in PARAMS.read_text() and "positive_class: no\n" in PARAMS.read_text()
     params = Params.load()
     assert params.train_base.training.learning_rate == 0.00001 and params.prepare.positive_class == "no"
+
+
+@pytest.mark.parametrize("overrides", [["seed=7"], ["train_reference.trees.max_iter=50", "prepare.drop=[a]"]])
+def test_an_experiment_changes_the_committed_file_and_nothing_else_in_it(workdir: Path, overrides: list[str]) -> None:
+    """`dvc exp run -S` writes the file anew. It loses its way where a list of mappings has a comment beside its key."""
+    PARAMS.write_bytes((ROOT / "params.yaml").read_bytes())
+    expected = load_yaml(PARAMS)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        *sections, name = key.split(".")
+        reduce(getitem, sections, expected)[name] = yaml.safe_load(value)
+    for _ in range(2):
+        apply_overrides(PARAMS, overrides)
+    assert load_yaml(PARAMS) == expected
+    Params.load()
 
 
 def test_a_duplicate_key_is_an_error(workdir: Path) -> None:
