@@ -10,7 +10,7 @@ PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test unit coverage lint docs lock audit sbom clean
+.PHONY: help repro small test unit coverage lint docs site lock audit sbom clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
@@ -40,8 +40,12 @@ coverage: .venv/ready-to-test   ## do the same as make test, and check that test
 lint: .venv/ready-to-test   ## format the code, fix what can be fixed, and check types
 	ruff check --fix . && ruff format . && mypy
 
-docs: .venv/ready   ## write docs/parameters.md again, from params.yaml and its types
+docs: .venv/ready   ## write docs/parameters.md and the drawings again, from params.yaml, dvc.yaml and the code
 	python -m docs.parameters
+	python -m docs.drawings
+
+site: .venv/ready-to-test   ## build the documentation as a site, build/site/index.html
+	sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
 
 lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	python -m pip install --quiet uv

@@ -12,7 +12,10 @@ from checkout import TINY, Checkout, Clone
 from helpers import ROOT
 
 # A command of each section whose commands are run here
-RUN_HERE = ("make repro", "dvc metrics show", "python -m stages.score models/base", "dvc checkout")
+RUN_HERE = (
+    *("make repro", "dvc metrics show", "python -m stages.score models/base", "git checkout metrics"),
+    *("dvc exp run --name fewer-trees", "python -m stages.score models/blend data/raw"),
+)
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +57,7 @@ def test_the_quick_start(newcomer: Clone) -> None:
 
 
 def test_metrics_and_plots_are_shown(newcomer: Clone) -> None:
-    metrics, plots = documentation.section("dvc metrics show")
+    metrics, plots = documentation.section("dvc plots show")
     assert "metrics/base.json" in run(newcomer, *metrics)
     assert "index.html" in run(newcomer, *plots)
     assert "<html" in newcomer.file("dvc_plots/index.html").decode()
@@ -70,6 +73,26 @@ def test_new_sessions_are_scored(newcomer: Clone) -> None:
     assert len(scores) == 300 and scores.probability.between(0, 1).all()
 
 
+def test_the_tutorial(newcomer: Clone) -> None:
+    assert "up to date" in run(newcomer, "dvc", "status")
+    before = run(newcomer, "dvc", "metrics", "show")
+    names = ("metrics/trees.json", "models/trees/trees.npz")
+    committed = [newcomer.file(name) for name in names]
+    *change, restore_git, restore_dvc = documentation.section("dvc exp run --name fewer-trees")
+    experiment, *_, metrics_changed = [run(newcomer, *command) for command in change]
+    for stage in ("train_reference", "blend", "evaluate"):
+        assert f"Running stage '{stage}'" in experiment
+    assert experiment.count("Running stage") == 3
+    assert "metrics/trees.json" in metrics_changed
+    for command in (restore_git, restore_dvc):
+        run(newcomer, *command)
+    assert [newcomer.file(name) for name in names] == committed
+    assert run(newcomer, "dvc", "metrics", "show") == before
+    (score,) = documentation.section("python -m stages.score models/blend data/raw")
+    run(newcomer, *score)
+    assert len(pd.read_csv(newcomer.folder / "predicted.csv")) == 300
+
+
 def test_outputs_are_restored_after_a_failure(newcomer: Clone) -> None:
     names = ("models/smote/network.keras", "metrics/evaluation.json")
     before = [newcomer.file(name) for name in names]
@@ -79,6 +102,6 @@ def test_outputs_are_restored_after_a_failure(newcomer: Clone) -> None:
     assert "smote_train.sampling_strategy: expected less than or equal to 1, got 2" in repro.stderr
     assert not (newcomer.folder / names[0]).exists(), repro.stdout
     (newcomer.folder / names[1]).unlink()
-    for command in documentation.section("dvc checkout"):
+    for command in documentation.section("git checkout metrics"):
         run(newcomer, *command)
     assert [newcomer.file(name) for name in names] == before
