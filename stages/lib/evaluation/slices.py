@@ -74,6 +74,6 @@ def _quantile_groups(values: pd.Series, present: pd.Series) -> Slices:
 def _text(value: object) -> str:
     if isinstance(value, pd.Timestamp | np.datetime64):
         return str(pd.Timestamp(value).date())
-    return (
-        f"{value:.6g}" if isinstance(value, float) and not float(value).is_integer() else str(value).removesuffix(".0")
-    )
+    if isinstance(value, float) and not float(value).is_integer():
+        return f"{value:.4g}"
+    return str(value).removesuffix(".0")
