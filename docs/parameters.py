@@ -25,6 +25,7 @@ LINE = re.compile(r"^(?:( +)# (.*)\n(?=\1\w))?( *)(\w+):(?: +([^#\s][^#\n]*?))?(
 CHECKED = [
     (param_types.Folds, "integer 0 or ≥ 2"),
     (param_types.Views, "ascending list of integers ≥ 1"),
+    (param_types.Columns, "`auto` or list of columns"),
     (param_types.Memory, "size ≥ 500MB or null"),
     (param_types.Day, "date"),
     (param_types.Delimiter, "`auto` or one character"),

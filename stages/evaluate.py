@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,28 @@ import pandas as pd
 from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_csv, write_json
+from stages.lib.common.params import Params
 from stages.lib.dataset.sessions import Sessions, read_sessions
+from stages.lib.evaluation.by_slice import metrics_by_slice
 from stages.lib.evaluation.by_view import metrics_by_view
 from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.curves import tabulate_curves, tabulate_losses
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 from stages.lib.evaluation.metrics import decision_metrics, describe_test_set, probability_metrics, round_floats
+from stages.lib.evaluation.recommended import recommend
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
+from stages.lib.evaluation.slices import CLICK_LOG_COLUMNS, CLICK_LOG_LABELS, Slices, slice_column
 
 DVC_METRICS = ("accuracy", "auc")  # few, since each is a column for each model in `dvc exp show`
 
 
-def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path, metrics: Path) -> None:
-    test = read_sessions(test_targets)
+def main(split: Path, predictions: Path, out_of_fold: Path, models: Path, metrics: Path) -> None:
+    test = read_sessions(split / "test_targets.parquet")
+    params = Params.load()
+    features = read_rows(split / "test.parquet", test)
+    slices = slice_columns(features, params.evaluate.slices, params.prepare.source_type)
     targets = test.column("target").to_numpy()
-    rows = {model.name: read_predictions(predictions / f"{model.name}.parquet", test) for model in MODELS}
+    rows = {model.name: read_rows(predictions / f"{model.name}.parquet", test) for model in MODELS}
     probabilities = {name: predicted.column("probability").to_numpy() for name, predicted in rows.items()}
     scores = {name: round_floats(score(targets, predicted)) for name, predicted in rows.items()}
     for name, figures in scores.items():
@@ -39,6 +46,7 @@ def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path,
                 scores[model.name] |= {name: training[name] for name in ("inputs", "point")}
                 histories[model.name] = pd.read_csv(folder / "history.csv")
     by_view: dict[str, Any] = {}
+    visitors = None
     differences = {(a, b): compare_aucs(targets, probabilities[a], probabilities[b]) for a, b in COMPARISONS}
     if test.names("view"):  # then rows are not independent, as DeLong's method assumes
         views, visitors = (test.column(role).to_numpy() for role in ("view", "visitor"))
@@ -55,15 +63,40 @@ def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path,
     for name, table in (tabulate_curves(targets, probabilities) | {"loss": tabulate_losses(histories)}).items():
         write_csv(metrics / f"{name}.csv", table)
     evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons, **by_view}
+    if slices:
+        name = recommend(scores, MODELS).name
+        evaluation["slices"] = {"model": name, **metrics_by_slice(targets, probabilities[name], slices, visitors)}
     write_json(metrics / "evaluation.json", round_floats(evaluation))
 
 
-def read_predictions(path: Path, test: Sessions) -> Sessions:
-    predictions = read_sessions(path)
+def read_rows(path: Path, test: Sessions) -> Sessions:
+    """Predictions or features of the test set, in the order of its targets."""
+    rows = read_sessions(path)
     keys = ("key", "view")
-    if not predictions.select(*keys).to_arrow().equals(test.select(*keys).to_arrow()) or len(predictions) != len(test):
+    if not rows.select(*keys).to_arrow().equals(test.select(*keys).to_arrow()) or len(rows) != len(test):
         raise InputError(f"{path}: its rows are not those of the test set")
-    return predictions
+    return rows
+
+
+def slice_columns(
+    features: Sessions, columns: list[str] | Literal["auto"], source_type: Literal["clicks", "sessions"]
+) -> dict[str, Slices]:
+    """The slices of each column; auto is CLICK_LOG_COLUMNS, as far as the log has them, and none of a session table."""
+    is_log, known = source_type == "clicks", features.names("feature", "time")
+    if columns == "auto":
+        automatic = CLICK_LOG_COLUMNS if is_log else ()
+        columns = [name for name in automatic if name in known]
+        if absent := [name for name in automatic if name not in known]:
+            print(f"not sliced by {', '.join(absent)}: no such feature")
+    for name in columns:
+        if name not in known:
+            raise InputError(f"no column '{name}' (evaluate.slices); there are {', '.join(known)}")
+    labels = CLICK_LOG_LABELS if is_log else {}
+    table = features.frame("feature", "time")
+    return {
+        name: [(labels.get(name, {}).get(label, label), inside) for label, inside in slice_column(table[name])]
+        for name in columns
+    }
 
 
 def cross_validated(out_of_fold: Sessions) -> dict[str, float]:

@@ -57,6 +57,21 @@ def evaluation(models: Sequence[str] = MODELS) -> dict[str, Any]:
     }
 
 
+def slices() -> dict[str, Any]:
+    """What evaluation.json has of two columns: a slice that stands out, one that does not, one that is too small."""
+    interval = {"auc": 0.6, "auc_ci_low": 0.55, "auc_ci_high": 0.65, "auc_others": 0.78}
+    rates = {"predicted": 0.08, "observed": 0.09, "observed_ci_low": 0.07, "observed_ci_high": 0.11}
+    large = {"rows": 3000, "purchases": 250, **interval, **rates, "calibration_p_holm": 1.0}
+    columns = [
+        {"column": "month", "slices": [{"slice": "Jan", **large, "auc_p_holm": 0.001}]},
+        {
+            "column": "<b>&",
+            "slices": [{"slice": "<u>", **large, "auc_p_holm": 0.5}, {"slice": "rare", "rows": 120, "purchases": 3}],
+        },
+    ]
+    return {"model": "trees", "min_rows": 20, "tests": 4, "columns": columns}
+
+
 def by_view(recalls: Sequence[float], models: Sequence[str] = MODELS) -> list[dict[str, Any]]:
     """What evaluation.json has of page views 1, 3, 5 …, with these lower ends of recall at 10%, the same of all models.
 

@@ -132,6 +132,9 @@ def test_split_reads_the_latest_days_only(history: tuple[Checkout, list[dict[str
     train, test = (pq.read_table(tmp_path / name)["time"].to_pandas() for name in names[:2])
     latest = sorted(eight)[-4]  # before it the older days, after it two more and what was left out
     assert f"{train.min().date()}.parquet" == latest and train.max() < test.min()
+    left_out = json.loads((tmp_path / "data.json").read_text())["left_out"]
+    days = {"what": f"left out the days before {train.min().date()}", "count": 5, "example": None, "hint": "split.days"}
+    assert days in left_out
 
 
 def test_the_example_of_the_docs(tmp_path: Path) -> None:

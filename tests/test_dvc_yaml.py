@@ -180,7 +180,7 @@ def test_evaluate_depends_on_all_models_and_writes_their_metrics() -> None:
     out_of_fold = [f"data/out_of_fold/{name}.parquet" for name in NAMES]
     models = [f"models/{name}" for name in NETWORKS]
     inputs = [dep for dep in file_deps("evaluate") if dep.startswith(("data/", "models"))]
-    assert inputs == ["data/split/test_targets.parquet", *predictions, *out_of_fold, *models]
+    assert inputs == ["data/split/test.parquet", "data/split/test_targets.parquet", *predictions, *out_of_fold, *models]
     metrics = [f"metrics/{name}.json" for name in NAMES]
     assert list(outputs("evaluate", "metrics")) == metrics
     assert all_outputs("metrics") == metrics, "dvc metrics shows models only"

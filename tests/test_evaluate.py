@@ -8,28 +8,34 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import RunStage
+from helpers import RunStage, WriteParams
 from scipy.stats import sem
 from sklearn.metrics import roc_auc_score
 
 from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles, write_sessions
+from stages.lib.evaluation.by_slice import metrics_by_slice
 from stages.lib.evaluation.by_view import metrics_by_view
 from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
+from stages.lib.evaluation.metrics import round_floats
+from stages.lib.evaluation.proportions import wilson_interval
+from stages.lib.evaluation.recommended import recommend
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
 NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
-PATHS = [Path("test_targets.parquet"), *map(Path, ("predictions", "out_of_fold", "models", "metrics"))]
+PATHS = [*map(Path, ("split", "predictions", "out_of_fold", "models", "metrics"))]
 ROWS = 200
 
 
 @pytest.fixture
-def probabilities(workdir: Path) -> dict[str, np.ndarray]:
-    """The targets of a test set and each model's predictions and folder; returns the predicted probabilities."""
+def probabilities(workdir: Path, write_params: WriteParams) -> dict[str, np.ndarray]:
+    """A test set and each model's predictions and folder; returns the predicted probabilities."""
+    write_params()
     rng = np.random.default_rng(3)
     targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
-    write_columns(Path("test_targets.parquet"), key=np.arange(ROWS), target=targets)
+    write_columns(Path("split/test_targets.parquet"), key=np.arange(ROWS), target=targets)
+    write_columns(Path("split/test.parquet"), key=np.arange(ROWS), feature1=np.arange(ROWS) // 100)
     result = {}
     for position, name in enumerate(NAMES):
         result[name] = rng.beta(1 + targets, 4 + position).astype(np.float32)
@@ -167,6 +173,45 @@ def test_the_same_predictions_give_the_same_bytes(run_stage: RunStage, probabili
     assert len(before) == len(NAMES) + 7
 
 
+# Slices -----------------------------------------------------------
+
+
+def test_slices_of_columns_that_params_name_have_the_figures_of_the_recommended_model(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray], write_params: WriteParams
+) -> None:
+    write_params(**{"evaluate.slices": ["feature1"]})
+    evaluation = evaluate(run_stage)
+    slices = evaluation["slices"]
+    model = recommend(evaluation["models"], MODELS).name
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    half = np.arange(ROWS) < 100
+    expected = metrics_by_slice(targets, probabilities[model], {"feature1": [("0", half), ("1", ~half)]})
+    assert slices == {"model": model, **round_floats(expected)} and slices["tests"] == 4
+
+
+def test_a_column_to_slice_by_that_is_not_there_is_an_error_that_lists_the_columns(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray], write_params: WriteParams
+) -> None:
+    write_params(**{"evaluate.slices": ["feature1", "country"]})
+    error = run_stage("evaluate", *PATHS).error
+    assert error == "evaluate: no column 'country' (evaluate.slices); there are feature1"
+
+
+def test_auto_slices_a_click_log_by_the_columns_that_it_has_and_a_session_table_by_none(
+    run_stage: RunStage, probabilities: dict[str, np.ndarray], write_params: WriteParams
+) -> None:
+    assert "slices" not in evaluate(run_stage)
+    write_params(**{"prepare.source_type": "sessions"})
+    test = read_sessions(Path("split/test.parquet")).to_arrow().rename_columns(["key", "visitorKnown"])
+    write_sessions(Path("split/test.parquet"), Sessions(test))
+    assert "slices" not in evaluate(run_stage)
+    write_params()
+    ran = run_stage("evaluate", *PATHS)
+    assert "not sliced by operatingSystem, weekday, month: no such feature\n" in ran.out
+    (column,) = json.loads(Path("metrics/evaluation.json").read_bytes())["slices"]["columns"]
+    assert [one["slice"] for one in column["slices"]] == ["new visitor", "returning visitor"]
+
+
 # Several page views -----------------------------------------------
 
 SESSION, VIEW, VISITOR = np.arange(ROWS) // 2, np.arange(ROWS) % 2 * 2 + 1, np.arange(ROWS) // 6
@@ -176,7 +221,8 @@ PURCHASES = (SESSION % 5 == 0).astype(np.int64)
 @pytest.fixture
 def by_view(probabilities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same probabilities, of sessions at their first and at their third page view."""
-    write_columns(Path("test_targets.parquet"), key=SESSION, visitor=VISITOR, view=VIEW, target=PURCHASES)
+    write_columns(Path("split/test_targets.parquet"), key=SESSION, visitor=VISITOR, view=VIEW, target=PURCHASES)
+    write_columns(Path("split/test.parquet"), key=SESSION, visitor=VISITOR, view=VIEW, feature1=VIEW)
     for name, values in probabilities.items():
         write_predictions(name, values, key=SESSION, view=VIEW)
     return probabilities
@@ -213,6 +259,21 @@ def test_each_page_view_has_its_rows_and_the_figures_of_all_models(
         assert [*one["models"]] == sorted(NAMES)
         for name in NAMES:
             assert one["models"][name] == pytest.approx(models[name], abs=1e-6)
+
+
+def test_slices_of_several_page_views_have_intervals_over_visitors(
+    run_stage: RunStage, by_view: dict[str, np.ndarray], write_params: WriteParams
+) -> None:
+    write_params(**{"evaluate.slices": ["feature1"]})
+    slices = evaluate(run_stage)["slices"]
+    first, _ = slices["columns"][0]["slices"]
+    at_first = VIEW == 1
+    expected = ClusterBootstrap(PURCHASES[at_first], {"": by_view[slices["model"]][at_first]}, VISITOR[at_first])
+    for key in ("auc", "auc_ci_low", "auc_ci_high"):
+        assert first[key] == pytest.approx(expected.with_intervals("")[key], abs=1e-6)
+    assert first["observed_ci_low"] == pytest.approx(
+        wilson_interval(PURCHASES[at_first], VISITOR[at_first])[0], abs=1e-6
+    )
 
 
 def test_sessions_of_one_page_view_have_no_figures_by_view(

@@ -179,6 +179,8 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ("train_reference.trees.l2_regularization", -1, "l2_regularization: expected greater than or equal to 0"),
         ("train_reference.trees.max_features", 0, "train_reference.trees.max_features: expected greater than 0"),
         ("train_reference.trees.max_features", 1.1, "max_features: expected less than or equal to 1, got 1.1"),
+        ("evaluate.slices", "month", "evaluate.slices: expected auto or a list of columns, got 'month'"),
+        ("evaluate.slices", ["a", ""], "evaluate.slices: expected auto or a list of columns, got ['a', '']"),
         # unknown choices
         ("split.strategy", "date", "split.strategy: expected 'stratified', 'grouped' or 'temporal', got 'date'"),
         (

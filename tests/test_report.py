@@ -17,7 +17,17 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import ROOT, RunStage, WriteParams
-from metrics_folder import DATA, MODELS, NETWORKS, evaluation, grid_results, write_csv, write_json, write_metrics
+from metrics_folder import (
+    DATA,
+    MODELS,
+    NETWORKS,
+    evaluation,
+    grid_results,
+    slices,
+    write_csv,
+    write_json,
+    write_metrics,
+)
 from sklearn.metrics import brier_score_loss, log_loss
 
 from stages.lib.evaluation import registry
@@ -55,7 +65,9 @@ def write_report(folder: Path, run_stage: RunStage) -> Write:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page with everything in it."""
-    variables = gather(write_metrics(tmp_path_factory.mktemp("metrics")))
+    folder = write_metrics(tmp_path_factory.mktemp("metrics"))
+    write_json(folder / "evaluation.json", evaluation() | {"slices": slices()})
+    variables = gather(folder)
     return render("report.html.jinja", variables | {"simulated": True, "params": "seed: 42  # <i>\n"})
 
 
@@ -116,7 +128,7 @@ def test_the_page_describes_the_data(page: str) -> None:
 
 
 def test_the_page_says_what_was_left_out_of_the_data(folder: Path, write_report: Write) -> None:
-    assert "What was left out" not in write_report()[0]
+    assert "no row, column or value was left out" in text(write_report()[0])
     finding = {
         "what": "events of other names",
         "count": 1200,
@@ -130,7 +142,7 @@ def test_the_page_says_what_was_left_out_of_the_data(folder: Path, write_report:
 
 
 def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_class(page: str) -> None:
-    rows = re.findall(r"<tr><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
+    rows = re.findall(r"<tr[^>]*><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
     assert [row.replace("&#39;", "'") for row in rows] == [LABELS[name] for name in MODELS]
     assert page.count("<td>91.3%</td><td>92.0%</td>") == len(MODELS)
     assert "<td>0.770</td><td>0.756 to 0.784</td>" in page
@@ -147,6 +159,33 @@ def test_models_are_compared_in_words(page: str) -> None:
     ):
         assert sentence in section
     assert "p < 0.001" in section and "not corrected for the 7 comparisons" in section
+
+
+def test_slices_are_shown_with_what_stands_out_and_what_is_too_small(page: str) -> None:
+    section = " ".join(Reader(page).sections["Slices"].split())
+    assert "Jan (month): the AUC of 0.600 (95% CI 0.550 to 0.650) is lower than that among all other" in section
+    assert "Jan 3,000 250 0.600 0.550 to 0.650 8.0% 9.0% 7.0% to 11.0%" in section and "rare 120 3 too small" in section
+    svg = pictures(page)["slices"]
+    assert "fewer than 20 purchases" in svg and "&lt;b&gt;&amp;" in svg
+    assert "tests are corrected for their number (Holm" in section
+
+
+def test_without_slices_all_documents_say_so_or_nothing(folder: Path, write_report: Write) -> None:
+    page, summary = write_report()
+    assert "evaluate.slices in params.yaml names no column" in text(page) and "slice" not in summary
+    assert "not evaluated by slices" in CARD.read_text(encoding="utf-8")
+    write_json(folder / "evaluation.json", evaluation() | {"slices": slices()})
+    _, summary = write_report()
+    sentence = "Jan (month): the AUC of 0.600"
+    assert sentence in summary and sentence in CARD.read_text(encoding="utf-8")
+    assert "not evaluated by slices" not in CARD.read_text(encoding="utf-8")
+
+
+def test_the_table_of_contents_has_every_section(page: str) -> None:
+    tags = Reader(page).tags
+    sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
+    assert len(sections) >= 9
+    assert [attributes["href"] for tag, attributes in tags if tag == "a"] == [f"#{name}" for name in sections]
 
 
 def test_a_constant_prediction_scores_as_scikit_learn_computes_it() -> None:
@@ -278,7 +317,7 @@ def test_a_page_of_one_model_without_times_importances_or_a_grid(folder: Path, w
     shutil.rmtree(folder / "importance")
     write_json(folder / "data.json", {key: DATA[key] for key in DATA if key not in ("first", "last", "suspects")})
     page, summary = write_report()
-    assert set(pictures(page)) == {"aucs", *CURVES, "loss"}
+    assert set(pictures(page)) == {"aucs", "gains", *CURVES, "loss"}
     assert "The model, the study's network" in text(page)
     headings = set(Reader(page).sections)
     assert "Performance" in headings and not headings & {"Model comparison", "Feature importance", "Grid search"}

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import RunStage, WriteParams, as_sessions, sessions_frame
 
+from stages.lib.dataset.day_files import with_schema
+from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.dataset.splits import train_test_split
 from stages.lib.profiling.summary import fingerprint, summarize
@@ -105,3 +107,19 @@ def test_the_fingerprint_does_not_depend_on_how_the_content_is_stored(tmp_path: 
 )
 def test_the_fingerprint_differs_for_any_other_content(changed: Sessions) -> None:
     assert fingerprint(changed) != fingerprint(sessions())
+
+
+def test_what_split_leaves_out_is_in_data_json_after_what_prepare_left_out(
+    run_stage: RunStage, write_params: WriteParams
+) -> None:
+    write_params(**{"split.days": 10, "split.leakage_auc": 0.99})
+    rows = sessions(FRAME.assign(day=pd.to_datetime(FRAME["day"]), currency=1))
+    found = LeftOut()
+    found.add("left out rows without a visitor", 3)
+    write_sessions(Path(PATHS[0]), with_schema(rows, found.attach(rows.table.schema)))
+    assert run_stage("split", *PATHS).code == 0
+    by_prepare, days, constant = json.loads(Path("data.json").read_text())["left_out"]
+    earlier = int((rows.column("time") < pd.Timestamp("2020-01-22")).sum())
+    assert by_prepare["what"] == "left out rows without a visitor" and earlier > 0
+    assert (days["what"], days["count"], days["hint"]) == ("left out the rows before 2020-01-22", earlier, "split.days")
+    assert constant["what"] == "left out the features that are the same in every session, currency"

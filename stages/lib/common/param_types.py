@@ -3,7 +3,7 @@
 import codecs
 import re
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
 
@@ -31,6 +31,13 @@ def _check_encoding(value: str) -> str:
 def _check_name(value: str) -> str:
     if not value.strip():
         raise ValueError(f"expected the name of a column, got {value!r}")
+    return value
+
+
+def _check_columns(value: Any) -> Any:
+    is_list = isinstance(value, list) and all(isinstance(name, str) and name.strip() for name in value)
+    if value != "auto" and not is_list:
+        raise ValueError(f"expected auto or a list of columns, got {value!r}")
     return value
 
 
@@ -119,6 +126,7 @@ Thousands = Annotated[str | None, AfterValidator(_check_thousands)]
 Unit = Annotated[str, AfterValidator(_check_unit)]
 Day = Annotated[date, BeforeValidator(_parse_day)]
 ColumnName = Annotated[str, AfterValidator(_check_name)]
+Columns = Annotated[list[str] | Literal["auto"], BeforeValidator(_check_columns)]
 TextEncoding = Annotated[str, AfterValidator(_check_encoding)]
 Delimiter = Annotated[str, AfterValidator(_check_delimiter)]
 EngineUrl = Annotated[str, AfterValidator(_check_engine)]

@@ -9,6 +9,7 @@ from stages.lib.common.errors import InputError
 from stages.lib.common.model_params import ModelConfig, Section, StrongConfig
 from stages.lib.common.param_types import (
     ColumnName,
+    Columns,
     Count,
     CountOrZero,
     DateFormat,
@@ -168,6 +169,10 @@ class TrainReference(Section):
     trees: Trees
 
 
+class Evaluate(Section):
+    slices: Columns
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -182,6 +187,7 @@ class Params(Section):
     smote_train: SmoteTrain
     train_strong: StrongConfig
     train_reference: TrainReference
+    evaluate: Evaluate
 
     @classmethod
     def load(cls, path: Path = PARAMS) -> Self:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.lib.common.errors import InputError, file_errors
-from stages.lib.dataset.left_out import Finding, LeftOut
+from stages.lib.dataset.left_out import Finding, with_findings
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, read_sessions
 
@@ -20,23 +20,24 @@ LEFT_OUT = "_left_out.json"
 def read_latest(path: Path, days: int | None) -> Sessions:
     """The sessions of the latest days, of a folder of days or a file; None: all of them. Earlier days are not read.
 
+    Their schema says what was left out, by prepare and here.
+
     Raises:
         InputError: there is no such file or folder, or the sessions have no time.
     """
-    files = [path]
-    if path.is_dir():
-        files = sorted(path.glob("*.parquet"))
-        if files and days:
-            first = date.fromisoformat(files[-1].stem) - timedelta(days=days - 1)
-            files = [file for file in files if file.stem >= first.isoformat()]
+    if not path.is_dir():
+        sessions = read_sessions(path)
+        return _later_rows(sessions, days) if days else sessions
+    all_files = files = sorted(path.glob("*.parquet"))
+    if files and days:
+        first = date.fromisoformat(files[-1].stem) - timedelta(days=days - 1)
+        files = [file for file in files if file.stem >= first.isoformat()]
     sessions = read_sessions(*files)
-    if path.is_dir():
-        with file_errors(path / LEFT_OUT, "what prepare left out", "run the prepare stage again", (TypeError,)):
-            findings = [Finding(**finding) for finding in json.loads((path / LEFT_OUT).read_bytes())]
-        left_out = LeftOut()
-        left_out.findings += findings
-        return with_schema(sessions, left_out.attach(sessions.table.schema))
-    return _later_rows(sessions, days) if days else sessions
+    with file_errors(path / LEFT_OUT, "what prepare left out", "run the prepare stage again", (TypeError,)):
+        findings = [Finding(**finding) for finding in json.loads((path / LEFT_OUT).read_bytes())]
+    if earlier := len(all_files) - len(files):
+        findings.append(Finding(f"left out the days before {files[0].stem}", earlier, hint="split.days"))
+    return with_schema(sessions, with_findings(sessions.table.schema, findings))
 
 
 def _later_rows(sessions: Sessions, days: int) -> Sessions:
@@ -44,7 +45,10 @@ def _later_rows(sessions: Sessions, days: int) -> Sessions:
     if not pd.api.types.is_datetime64_any_dtype(time):
         raise InputError("split.days: the sessions' time is not a date")
     first = time.max().normalize() - pd.Timedelta(days=days - 1)
-    return sessions.take(np.flatnonzero(time >= first))
+    later = sessions.take(np.flatnonzero(time >= first))
+    earlier = len(sessions) - len(later)
+    findings = [Finding(f"left out the rows before {first.date()}", earlier, hint="split.days")] if earlier else []
+    return with_schema(later, with_findings(later.table.schema, findings))
 
 
 def without_constant_features(sessions: Sessions) -> tuple[Sessions, list[str]]:
@@ -57,7 +61,10 @@ def without_constant_features(sessions: Sessions) -> tuple[Sessions, list[str]]:
     features = {name: dtype for name, dtype in schema.features.items() if name not in constant}
     metadata = schema.model_copy(update={"features": features}).attach(kept.table.schema).metadata
     combined = {**(sessions.table.schema.metadata or {}), **metadata}
-    return with_schema(kept, kept.table.schema.with_metadata(combined)), constant
+    left_out = Finding(
+        f"left out the features that are the same in every session, {', '.join(constant)}", len(constant)
+    )
+    return with_schema(kept, with_findings(kept.table.schema.with_metadata(combined), [left_out])), constant
 
 
 def _is_constant(column: pa.ChunkedArray) -> bool:

@@ -1,6 +1,7 @@
-"""What prepare left out or changed: printed, kept with the sessions, shown in the report."""
+"""What prepare and split left out or changed: printed, kept with the sessions, shown in the report."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -56,6 +57,13 @@ class LeftOut:
         """The Arrow schema with the findings in its metadata."""
         content = json.dumps([asdict(finding) for finding in self.findings])
         return schema.with_metadata({**(schema.metadata or {}), METADATA: content.encode()})
+
+
+def with_findings(schema: pa.Schema, findings: Sequence[Finding]) -> pa.Schema:
+    """The Arrow schema with these findings after those that it has."""
+    left_out = LeftOut()
+    left_out.findings = [*read_findings(schema), *findings]
+    return left_out.attach(schema)
 
 
 def read_findings(schema: pa.Schema) -> list[Finding]:

@@ -81,6 +81,27 @@ def compare_aucs(targets: np.ndarray, scores: np.ndarray, reference_scores: np.n
     return {"difference": difference, "ci_low": float(low), "ci_high": float(high), "p_value": float(p_value)}
 
 
+def auc_influence(targets: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
+    """The AUC, and how much each row moves it from what it would be on all rows that there could be.
+
+    The sum of their squares is DeLong's variance; it needs at least two rows of each class.
+
+    Args:
+        targets: 0 or 1, of shape (rows,).
+        scores: of the rows, (rows,).
+
+    Returns:
+        The AUC, and the influences, of shape (rows,), with a sum of 0.
+    """
+    by_positive, by_negative = _placements(targets, scores)
+    n_positives, n_negatives = len(by_positive), len(by_negative)
+    influences = np.empty(len(targets))
+    for label, placements in ((1, by_positive), (0, by_negative)):
+        centered = (placements - placements.mean()) / (n_positives * n_negatives)
+        influences[targets == label] = centered * np.sqrt(len(placements) / (len(placements) - 1))
+    return float(by_positive.sum() / (n_positives * n_negatives)), influences
+
+
 def _placements(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each positive row how many negative ones score lower, and for each negative how many positive ones higher.
 

@@ -4,12 +4,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from stages.lib.evaluation.recommended import recommend
 from stages.lib.evaluation.registry import BLENDED
 from stages.lib.reporting import sentences
 from stages.lib.reporting.by_view import worth_acting_on
 from stages.lib.reporting.grid_plot import in_most_folds, is_cut
 from stages.lib.reporting.metrics_files import read_csv, read_evaluation, read_json
 from stages.lib.reporting.pictures import draw_pictures
+from stages.lib.reporting.slices import in_words, with_short_labels
 
 GRID = "grid"  # the model that the grid search trains
 
@@ -28,9 +30,8 @@ def gather(metrics: Path) -> dict[str, Any]:
     has_grid = any(model.name == GRID for model in models)
     grid = read_csv(metrics / "grid.csv", ["val_auc", "val_auc_se", "folds"]) if has_grid else None
     scores = evaluation["models"]
-    best = max(models, key=lambda model: scores[model.name]["auc"])
-    views = evaluation.get("by_view", [])
-    recommended = next((model for _, model in sentences.rank_by_cross_validation(scores, models)), best)
+    views, slices = evaluation.get("by_view", []), evaluation.get("slices")
+    recommended = recommend(scores, models)
     pictures = draw_pictures(metrics, evaluation, models, grid, recommended)
     return {
         "data": data,
@@ -39,9 +40,8 @@ def gather(metrics: Path) -> dict[str, Any]:
         "models": models,
         "networks": [model for model in models if model.is_network],
         "saved": [model for model in models if model.is_network or model.kind == "blend" or model.name in BLENDED],
-        "best": best,
         "constant": score_constant_prediction(evaluation["test"]),
-        "headline": sentences.headline(scores[best.name], has_several_views=bool(views)),
+        "headline": sentences.headline(scores[recommended.name], has_several_views=bool(views)),
         "recommendation": sentences.recommendation(scores, models),
         "by_view": views,
         "recommended": recommended,
@@ -54,6 +54,8 @@ def gather(metrics: Path) -> dict[str, Any]:
             }
             for comparison in evaluation["comparisons"]
         ],
+        "slices": None if slices is None else with_short_labels(slices),
+        "slices_in_words": [] if slices is None else in_words(slices, recommended, bool(views)),
         "grid": grid,
         "grid_auc": None if grid is None else grid["val_auc"][in_most_folds(grid)].max(),
         "grid_is_cut": grid is not None and is_cut(grid),

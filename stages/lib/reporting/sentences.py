@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from stages.lib.evaluation.recommended import rank_by_cross_validation
 from stages.lib.evaluation.registry import RegisteredModel
 
 STUDY, STRONG = "base", "strong"  # the study's network, and the one that competes with boosted trees
@@ -19,16 +20,6 @@ def headline(metrics: Metrics, has_several_views: bool = False) -> str:
         return f"No model ranks {unit} significantly better than chance"
     recall = percent(metrics["decision"]["recall_at_10"], 0)
     return f"The 10% of {unit} ranked most likely to {end} a purchase contain {recall} of all purchases"
-
-
-def rank_by_cross_validation(
-    scores: dict[str, Metrics], models: Sequence[RegisteredModel]
-) -> list[tuple[Metrics, RegisteredModel]]:
-    """The models with the highest AUC first, each with its figures; none if fewer than two were cross-validated."""
-    validated = [
-        (scores[model.name]["cross_validation"], model) for model in models if "cross_validation" in scores[model.name]
-    ]
-    return sorted(validated, key=lambda pair: -pair[0]["auc"]) if len(validated) > 1 else []
 
 
 def recommendation(scores: dict[str, Metrics], models: Sequence[RegisteredModel]) -> str:

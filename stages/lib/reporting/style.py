@@ -19,10 +19,14 @@ DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (10,
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 # Figures are drawn in placeholder colors. A page replaces them by its own, which differ by light and by dark.
-INK, RULE = "#010101", "#010102"
+INK, RULE, QUIET = "#010101", "#010102", "#010103"
 LINES = tuple(f"#0102{number:02x}" for number in range(len(PALETTE)))
-PAGE_COLORS = {INK: "currentColor", RULE: "var(--rule)"} | {line: f"var(--line-{i})" for i, line in enumerate(LINES)}
-FILE_COLORS = {INK: "#1b1d21", RULE: "#c6cad1"} | {line: PALETTE[i][0] for i, line in enumerate(LINES)}
+PAGE_COLORS = {INK: "currentColor", RULE: "var(--rule)", QUIET: "var(--quiet)"} | {
+    line: f"var(--line-{i})" for i, line in enumerate(LINES)
+}
+FILE_COLORS = {INK: "#1b1d21", RULE: "#c6cad1", QUIET: "#5a616d"} | {
+    line: PALETTE[i][0] for i, line in enumerate(LINES)
+}
 
 SETTINGS: dict[Any, Any] = {
     # Without a salt the ids in an SVG are random.
