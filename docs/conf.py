@@ -16,6 +16,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_extra_path = ["site"]  # index.html, which leads to the README
 html_copy_source = False
+html_show_search_summary = False  # it would be fetched, which browsers refuse for files
 html_show_copyright = False
 
 # The order of the pages. The README has none, since its readers elsewhere would see it as code.

@@ -26,7 +26,7 @@ from benchmarks import tools
 from stages.lib.common import cli
 from stages.lib.dataset.sessions import Sessions, read_sessions
 
-pytest_plugins = ["order", "unit_tests"]
+pytest_plugins = ["browser", "order", "unit_tests"]
 
 # Tests run in parallel processes, whose threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
