@@ -148,7 +148,7 @@ def test_the_same_trees_give_the_same_bytes(sessions: Sessions, encoder: Encoder
         folder = save(trees, sessions, tmp_path / name)
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert written[0] == written[1]
-    assert {*written[0]} == {FILE, "encoder.json", "decision.json", "schema.json"}
+    assert {*written[0]} == {FILE, "encoder.json", "decision.json", "schema.json", "SHA256SUMS"}
 
 
 def with_node(arrays: dict[str, Any], **changes: int) -> None:
@@ -244,6 +244,7 @@ def test_files_that_are_damaged_are_refused_or_make_the_same_predictions(
     sessions: Sessions, trees: BoostedTrees, tmp_path: Path
 ) -> None:
     folder = save(trees, sessions, tmp_path / "trees")
+    (folder / "SHA256SUMS").unlink()  # as in a folder of an earlier version
     content, rng = (folder / FILE).read_bytes(), np.random.default_rng(5)
     array = io.BytesIO()
     np.save(array, np.arange(3))

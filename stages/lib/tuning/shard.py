@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 METRIC = "val_auc"  # that points are compared by
 METRICS = (METRIC, "val_loss", "loss")
+CHECKSUM = "checksum"  # of a row's metrics, which talos keeps in its checkpoint
 EPOCHS = "epochs_trained"  # not "epochs", which may be a param in the grid
 POINT = "point"  # the column of points' numbers
 
@@ -54,7 +56,8 @@ def run_shard(
         config = base.with_point(point)
         by_fold = [_train(Fold.load(fold), config, seed) for fold in folds[config.encoding]]
         _log_point(row[POINT], len(points), point, by_fold)
-        return {f"{name} {fold}": value for fold, metrics in enumerate(by_fold) for name, value in metrics.items()}
+        metrics = {f"{name} {fold}": value for fold, row in enumerate(by_fold) for name, value in row.items()}
+        return metrics | {CHECKSUM: _checksum(metrics)}
 
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
@@ -85,6 +88,9 @@ def run_shard(
             if not folder.exists():
                 raise
             shutil.rmtree(folder)
+            result = scan(resume=False)
+        if not all(_is_sound(row) for row in result.data.to_dict("records")):
+            shutil.rmtree(folder)  # the file of the checkpoint is damaged
             result = scan(resume=False)
     # talos catches an interrupt and returns what it has: a part of a grid is not a result.
     if result.status != "complete" or len(result.data) != len(shard):
@@ -127,6 +133,16 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
         # A learning rate that is too high is a result; the grid goes on.
         return dict.fromkeys((*METRICS, EPOCHS), float("nan"))
     return {name: history[name][-1] for name in METRICS} | {EPOCHS: len(history["loss"])}
+
+
+def _checksum(metrics: dict[str, float]) -> float:
+    return float(zlib.crc32(repr(sorted((name, float(value)) for name, value in metrics.items())).encode()))
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Whether a row has the metrics that were saved with its checksum."""
+    metrics = {name: value for name, value in row.items() if name.split(" ")[0] in (*METRICS, EPOCHS)}
+    return row[CHECKSUM] == _checksum(metrics)
 
 
 def _log_point(number: int, n_points: int, point: Point, by_fold: list[dict[str, float]]) -> None:
