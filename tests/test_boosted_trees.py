@@ -244,7 +244,6 @@ def test_files_that_are_damaged_are_refused_or_make_the_same_predictions(
     sessions: Sessions, trees: BoostedTrees, tmp_path: Path
 ) -> None:
     folder = save(trees, sessions, tmp_path / "trees")
-    (folder / "SHA256SUMS").unlink()  # as in a folder of an earlier version
     content, rng = (folder / FILE).read_bytes(), np.random.default_rng(5)
     array = io.BytesIO()
     np.save(array, np.arange(3))

@@ -112,8 +112,12 @@ def test_an_error_that_no_interrupt_caused_keeps_its_traceback(monkeypatch: pyte
             "IO Error: File too large; raise the limit of a file's size (ulimit -f), then run it again",
         ),
         (
+            InputError("clicks.parquet: IO Error: Could not write: No space left on device"),
+            "clicks.parquet: IO Error: Could not write: No space left on device; free some space, then run it again",
+        ),
+        (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), "data/split"),
-            "[Errno 13] Permission denied: 'data/split'; make it writable for you, then run it again",
+            "[Errno 13] Permission denied: 'data/split'; check its owner and permissions, then run it again",
         ),
     ],
 )

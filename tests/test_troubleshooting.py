@@ -52,6 +52,14 @@ def test_make_repro_restores_a_lock_that_is_cut_off(clone: Clone) -> None:
     assert "restored" not in clone.run("bash", "-c", recipe).stdout
 
 
+def test_make_repro_removes_a_lock_of_dvc_that_is_cut_off(clone: Clone) -> None:
+    (clone.folder / ".dvc/tmp/rwlock").write_text("")
+    message = "Unable to read RWLock-file '.dvc/tmp/rwlock'. JSON structure is corrupted"
+    fails(clone, message, "repro", "--force", "--single-item", "split")
+    repaired = clone.run("bash", "-c", make_recipe("repro"))
+    assert repaired.returncode == 0, repaired.stderr
+
+
 def test_a_damaged_file_in_the_cache_is_made_again(clone: Clone) -> None:
     cached = cached_train_set(clone)
     content = bytearray(cached.read_bytes())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,11 @@ class Copy(Checkout):
 
     def recover(self) -> tuple[int, str]:
         """What `make repro` does."""
-        if self.run("git", "diff", "--quiet", "dvc.lock").returncode == 0:
-            return self.ended("dvc", "repro")  # all that is left of it, in a process that starts sooner
-        return self.ended("bash", "-c", make_recipe("repro"))
+        repairs, repro, rest = make_recipe("repro").rpartition("dvc repro\n")
+        assert repro and not rest
+        code, output = self.ended("bash", "-c", repairs)
+        # Not in a shell, so that it starts sooner
+        return (code, output) if code else self.ended("dvc", "repro")
 
     def outputs(self, stage: str) -> list[Path]:
         return [self.folder / out["path"] for out in self.stages[stage]["outs"]]
@@ -94,6 +97,14 @@ class Running:
         code = self.process.poll() if isinstance(self.process, subprocess.Popen) else self.process.exitcode
         return code is not None
 
+    def cpu_seconds(self) -> float:
+        """Of its processes, and of those that they have waited for."""
+        total = 0.0
+        for process in _group(self.pid):
+            with suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:4])  # user, system, and both of its children
+        return total
+
     def wait(self) -> int:
         """The exit code. A command that hangs is killed, with all its processes."""
         end = time.monotonic() + TIMEOUT
@@ -101,7 +112,7 @@ class Running:
             if time.monotonic() > end:
                 os.killpg(self.pid, signal.SIGKILL)
                 end += TIMEOUT
-            time.sleep(0.01)
+            time.sleep(0.05)
         code = self.process.returncode if isinstance(self.process, subprocess.Popen) else self.process.exitcode
         assert code is not None
         return code

@@ -9,7 +9,7 @@ from faults.copies import CACHE, Copy
 from faults.kills import random_stage
 from faults.outcome import SAME, Impossible, Outcome, Wrong, message
 
-ROOM = 300_000  # bytes: more than a stage and DVC write on tiny data
+ROOM = 1_500_000  # bytes: more than a stage and DVC write on tiny data
 
 
 def file_limit(copy: Copy, rng: Random) -> Outcome:

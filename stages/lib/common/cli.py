@@ -48,7 +48,7 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(**vars(arguments))
     except InputError as error:
-        sys.exit(f"{name}: {error}")
+        sys.exit(f"{name}: {storage_problem(error) or error}")
     except (KeyboardInterrupt, Exception) as error:
         if not interrupted:
             if problem := storage_problem(error):

@@ -10,8 +10,8 @@ STORAGE_HINTS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
-    errno.EACCES: "make it writable for you",
-    errno.EPERM: "make it writable for you",
+    errno.EACCES: "check its owner and permissions",
+    errno.EPERM: "check its owner and permissions",
     errno.EROFS: "make it writable",
 }
 

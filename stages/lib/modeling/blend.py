@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from stages.lib.common.checksums import check_checksums, write_checksums
+from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import file_errors
 from stages.lib.common.files import atomic_write, write_json
 from stages.lib.common.model_params import Section
@@ -134,20 +134,14 @@ def load_model(folder: Path) -> SavedModel:
     """The network, the trees or the blend that was saved in the folder.
 
     Raises:
-        InputError: a file is missing, broken, or not as it was saved.
+        InputError: a file is missing or broken.
     """
-    model = _load_model(folder)
-    check_checksums(folder, "copy the folder again, or run the stage that trains the model")
-    return model
-
-
-def _load_model(folder: Path) -> SavedModel:
     if (folder / FILE).exists():
         with file_errors(folder / FILE, "the weights of a blend", "expected the folder of a trained model"):
             weights = Weights.model_validate_json((folder / FILE).read_bytes())
         folders = {name: folder / name for name, weight in weights.weights.items() if weight}
         decisions = {name: Decision.load(part / "decision.json") for name, part in folders.items()}
-        return Blend(weights, {name: _load_model(part) for name, part in folders.items()}, decisions)
+        return Blend(weights, {name: load_model(part) for name, part in folders.items()}, decisions)
     # Imported here: TensorFlow takes seconds, and scikit-learn one.
     if (folder / "trees.npz").exists():
         from stages.lib.modeling.boosted_trees import BoostedTrees
