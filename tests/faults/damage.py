@@ -86,8 +86,7 @@ def damage_checkpoint(copy: Copy, rng: Random) -> Outcome:
 
 def damage_memo(copy: Copy, rng: Random) -> Outcome:
     """A file of what prepare knows of days, before one more day comes."""
-    shutil.rmtree(copy.folder)
-    shutil.copytree(days(copy.origin), copy.folder)
+    copy = Copy(Checkout.at(days(copy.origin)), copy.folder / ".dvc/days")
     memo = copy.folder / ".prepare"
     path = rng.choice(sorted(path for path in memo.rglob("*") if path.is_file()))
     what = f"{path.relative_to(copy.folder)}: {damage(path, rng)}"
