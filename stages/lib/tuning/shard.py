@@ -56,8 +56,7 @@ def run_shard(
         config = base.with_point(point)
         by_fold = [_train(Fold.load(fold), config, seed) for fold in folds[config.encoding]]
         _log_point(row[POINT], len(points), point, by_fold)
-        metrics = {f"{name} {fold}": value for fold, row in enumerate(by_fold) for name, value in row.items()}
-        return metrics | {CHECKSUM: _checksum(metrics)}
+        return _with_checksum({f"{name} {i}": value for i, row in enumerate(by_fold) for name, value in row.items()})
 
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
@@ -83,14 +82,12 @@ def run_shard(
     with lock(folder):
         try:
             result = scan(resume=(folder / "checkpoint.json").exists())
+            _check(result.data)
         except (ValueError, OSError):
-            # The checkpoint is from other code or other versions, or was cut off while it was written.
+            # The checkpoint is from other code or other versions, was cut off while it was written, or is damaged.
             if not folder.exists():
                 raise
             shutil.rmtree(folder)
-            result = scan(resume=False)
-        if not all(_is_sound(row) for row in result.data.to_dict("records")):
-            shutil.rmtree(folder)  # the file of the checkpoint is damaged
             result = scan(resume=False)
     # talos catches an interrupt and returns what it has: a part of a grid is not a result.
     if result.status != "complete" or len(result.data) != len(shard):
@@ -135,14 +132,17 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
     return {name: history[name][-1] for name in METRICS} | {EPOCHS: len(history["loss"])}
 
 
-def _checksum(metrics: dict[str, float]) -> float:
-    return float(zlib.crc32(repr(sorted((name, float(value)) for name, value in metrics.items())).encode()))
+def _with_checksum(metrics: dict[str, float]) -> dict[str, float]:
+    content = repr(sorted((name, float(value)) for name, value in metrics.items()))
+    return metrics | {CHECKSUM: float(zlib.crc32(content.encode()))}
 
 
-def _is_sound(row: dict[str, Any]) -> bool:
-    """Whether a row has the metrics that were saved with its checksum."""
-    metrics = {name: value for name, value in row.items() if name.split(" ")[0] in (*METRICS, EPOCHS)}
-    return row[CHECKSUM] == _checksum(metrics)
+def _check(results: pd.DataFrame) -> None:
+    """Raise a ValueError unless all rows have the metrics that were saved with their checksums."""
+    for row in results.to_dict("records"):
+        metrics = {str(name): value for name, value in row.items() if str(name).split(" ")[0] in (*METRICS, EPOCHS)}
+        if row[CHECKSUM] != _with_checksum(metrics)[CHECKSUM]:
+            raise ValueError("damaged metrics")
 
 
 def _log_point(number: int, n_points: int, point: Point, by_fold: list[dict[str, float]]) -> None:
