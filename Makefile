@@ -10,15 +10,16 @@ PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SMALL := simulate.sessions=1500 simulate.purchases=150 validation.folds=2 grid_search.folds=2 train_strong.network.ensemble_size=2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro small test unit coverage lint docs site lock audit sbom clean
+.PHONY: help repro small test unit coverage faults lint docs site lock audit sbom clean
 
 help:          ## list these commands
 	@echo "Start with make repro: it sets up .venv, then rebuilds everything."
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 repro: .venv/ready   ## rebuild what is out of date: data, models and metrics
-	@if dvc status simulate 2>&1 | grep -qE "'./dvc.lock' (validation failed|is invalid)"; then \
-		echo "dvc.lock is cut off: restored from git; DVC remembers the runs since then"; git checkout dvc.lock; fi
+	@if ! git diff --quiet dvc.lock && dvc status simulate 2>&1 | grep -q "'./dvc.lock'"; then \
+		echo "dvc.lock is damaged: restored from git; DVC remembers the runs since then"; git checkout dvc.lock; fi
+	@if ! python -m json.tool .dvc/tmp/rwlock > /dev/null 2>&1; then rm -f .dvc/tmp/rwlock; fi   # cut off by a kill
 	dvc repro
 
 small: .venv/ready   ## run all stages on small data, as a DVC experiment that leaves your files alone
@@ -37,10 +38,14 @@ coverage: .venv/ready-to-test   ## do the same as make test, and check that test
 	COVERAGE_CORE=sysmon python -m coverage run -m $(PYTEST)
 	python -m coverage combine --quiet && python -m coverage report
 
+faults: .venv/ready-to-test   ## kill, damage and hinder runs: COUNT=200 faults of SEED=1, or only number ONLY=17
+	PYTHONPATH=.:tests nice python -m faults $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only $(ONLY))
+
 lint: .venv/ready-to-test   ## format the code, fix what can be fixed, and check types
 	ruff check --fix . && ruff format . && mypy
 
-docs: .venv/ready   ## write docs/parameters.md and the drawings again, from params.yaml, dvc.yaml and the code
+docs: .venv/ready   ## write docs/parameters.md and the drawings again
 	python -m docs.parameters
 	python -m docs.drawings
 

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 
+from stages.lib.common.checksums import check_checksums
 from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write
@@ -56,7 +57,7 @@ def main(
     n_reasons = _parse_count(explain)
     if output.suffix not in WRITERS:
         raise InputError(f"{output}: expected a name that ends in {' or '.join(WRITERS)}")
-    schema, decision = Schema.load(model / "schema.json"), Decision.load(model / "decision.json")
+    schema, decision = _open_model(model)
     csv = {"encoding": encoding, "delimiter": delimiter, "truncated_last_line": truncated_last_line}
     schema, left_out = schema.with_csv(csv), LeftOut()
     with (
@@ -80,6 +81,11 @@ def main(
         )
     for line in [*left_out.findings, *unknown.warnings()]:
         print(f"score: {_as_options(str(line))}", file=sys.stderr)
+
+
+def _open_model(folder: Path) -> tuple[Schema, Decision]:
+    check_checksums(folder, "copy the folder again, or run the stage that trains the model")
+    return Schema.load(folder / "schema.json"), Decision.load(folder / "decision.json")
 
 
 @contextmanager

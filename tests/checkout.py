@@ -33,6 +33,12 @@ TINY = {
 }
 
 
+def make_recipe(target: str) -> str:
+    """The commands of a target of the Makefile, as `make` passes them to a shell when .venv is ready."""
+    make = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/ready", target]
+    return subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 class Checkout:
     """The pipeline's files in a git repository of their own, with a DVC cache of its own."""
 

@@ -227,6 +227,7 @@ def test_a_blend_leaves_out_a_model_without_weight(sessions: Sessions, run_stage
         "blend.json",
         "decision.json",
         "schema.json",
+        "SHA256SUMS",
         "trees",
     }
     features = read_sessions(TEST).features

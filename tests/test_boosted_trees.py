@@ -148,7 +148,7 @@ def test_the_same_trees_give_the_same_bytes(sessions: Sessions, encoder: Encoder
         folder = save(trees, sessions, tmp_path / name)
         written.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert written[0] == written[1]
-    assert {*written[0]} == {FILE, "encoder.json", "decision.json", "schema.json"}
+    assert {*written[0]} == {FILE, "encoder.json", "decision.json", "schema.json", "SHA256SUMS"}
 
 
 def with_node(arrays: dict[str, Any], **changes: int) -> None:

@@ -1,9 +1,14 @@
 """What goes wrong with a file becomes one line that names it."""
 
+import errno
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 from stages.lib.common import cli
 from stages.lib.common.errors import InputError, file_errors, first_line
@@ -93,3 +98,42 @@ def test_an_error_that_no_interrupt_caused_keeps_its_traceback(monkeypatch: pyte
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(RuntimeError, match="a defect"):
         cli.run(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "[Errno 28] No space left on device; free some space, then run it again",
+        ),
+        (
+            LibraryError("IO Error: File too large\nmore"),
+            "IO Error: File too large; raise the limit of a file's size (ulimit -f), then run it again",
+        ),
+        (
+            InputError("clicks.parquet: IO Error: Could not write: No space left on device"),
+            "clicks.parquet: IO Error: Could not write: No space left on device; free some space, then run it again",
+        ),
+        (
+            PermissionError(errno.EACCES, os.strerror(errno.EACCES), "data/split"),
+            "[Errno 13] Permission denied: 'data/split'; check its owner and permissions, then run it again",
+        ),
+    ],
+)
+def test_what_the_disk_refuses_ends_a_stage_in_one_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main() -> None:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(SystemExit, match=r"^test_errors: ") as ended:
+        cli.run(main)
+    assert ended.value.code == f"test_errors: {line}"
+
+
+def test_an_interrupt_while_libraries_are_imported_leaves_no_traceback() -> None:
+    start = "import signal, sys; sys.argv = ['-m']; import stages; signal.raise_signal(signal.SIGINT)"
+    ended = subprocess.run([sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")

@@ -26,6 +26,7 @@ from stages.lib.tuning.folds import Fold, Folds
 from stages.lib.tuning.grid import best_point, fingerprint, run_grid
 from stages.lib.tuning.halving import promoted, rounds
 from stages.lib.tuning.points import POINTS_PER_SHARD, Grid, Point, grid_points, sample_points, shards
+from stages.lib.tuning.shard import run_shard
 from stages.lib.tuning.workers import worker_pool
 
 pytestmark = pytest.mark.slow
@@ -242,14 +243,32 @@ def test_a_worker_without_access_to_the_folder_is_an_error(tmp_path: Path) -> No
         pass
 
 
-def test_a_fold_is_saved_once_and_loaded_as_it_was(two_folds: list[Fold], tmp_path: Path) -> None:
+def test_a_fold_is_loaded_as_it_was_whatever_an_earlier_search_has_left(two_folds: list[Fold], tmp_path: Path) -> None:
     folder = two_folds[0].save(tmp_path / "fold")
     (folder / "targets.npy").unlink()  # as if the process had been killed before it wrote them
-    before = (folder / "inputs.npy").stat().st_mtime_ns
+    damaged = bytearray((folder / "inputs.npy").read_bytes())
+    damaged[-1] ^= 1
+    (folder / "inputs.npy").write_bytes(damaged)
     loaded = Fold.load(two_folds[0].save(folder))
-    assert (folder / "inputs.npy").stat().st_mtime_ns == before
     for name, array in vars(two_folds[0]).items():
         np.testing.assert_array_equal(getattr(loaded, name)[:], array, strict=True)
+
+
+def test_metrics_that_are_damaged_in_a_checkpoint_are_not_used(
+    base: ModelConfig, two_folds: list[Fold], tmp_path: Path
+) -> None:
+    points = grid_points({"learning_rate": [0.001, 0.01]})
+    saved = {base.encoding: [two_folds[0].save(tmp_path / "fold")]}
+    before = run_shard([0, 1], points, base, saved, 1, tmp_path / "0-0000")
+    value = repr(float(before["val_loss"][1]))
+    files = [
+        path for path in (tmp_path / "0-0000").rglob("*") if path.is_file() and value.encode() in path.read_bytes()
+    ]
+    assert files
+    for path in files:
+        damaged = f"{value[:4]}{9 - int(value[4])}{value[5:]}"
+        path.write_bytes(path.read_bytes().replace(value.encode(), damaged.encode()))
+    pd.testing.assert_frame_equal(run_shard([0, 1], points, base, saved, 1, tmp_path / "0-0000"), before)
 
 
 # A process that runs a grid and writes its results, to be killed before it is done.
@@ -263,6 +282,7 @@ from stages.lib.common.model_params import ModelConfig
 from stages.lib.tuning.folds import Fold
 from stages.lib.tuning.grid import run_grid
 from stages.lib.tuning.points import grid_points
+from stages.lib.tuning.shard import run_shard
 from stages.lib.tuning.workers import worker_pool
 base = ModelConfig.model_validate_json(Path("base.json").read_text())
 points = grid_points({"learning_rate": [0.001, 0.002, 0.003, 0.004], "batch_size": [16, 32]})

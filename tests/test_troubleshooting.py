@@ -1,12 +1,11 @@
 """What docs/troubleshooting.md says of a failure is what happens, and the way out leads out."""
 
 import fcntl
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from checkout import Checkout, Clone
+from checkout import Checkout, Clone, make_recipe
 from helpers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -44,14 +43,21 @@ def test_a_lock_that_is_cut_off_comes_back_from_git(clone: Clone, cut_at: str, m
 
 
 def test_make_repro_restores_a_lock_that_is_cut_off(clone: Clone) -> None:
-    make = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/ready", "repro"]
-    recipe = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = make_recipe("repro")
     before = clone.file("dvc.lock")
     (clone.folder / "dvc.lock").write_bytes(before[: len(before) // 2])
     repaired = clone.run("bash", "-c", recipe)
     assert repaired.returncode == 0 and "restored from git" in repaired.stdout
     assert clone.file("dvc.lock") == before
     assert "restored" not in clone.run("bash", "-c", recipe).stdout
+
+
+def test_make_repro_removes_a_lock_of_dvc_that_is_cut_off(clone: Clone) -> None:
+    (clone.folder / ".dvc/tmp/rwlock").write_text("")
+    message = "Unable to read RWLock-file '.dvc/tmp/rwlock'. JSON structure is corrupted"
+    fails(clone, message, "repro", "--force", "--single-item", "split")
+    repaired = clone.run("bash", "-c", make_recipe("repro"))
+    assert repaired.returncode == 0, repaired.stderr
 
 
 def test_a_damaged_file_in_the_cache_is_made_again(clone: Clone) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from stages.lib.common.errors import InputError
+from stages.lib.common.errors import InputError, storage_problem
 
 
 def run(main: Callable[..., None]) -> None:
@@ -16,8 +16,8 @@ def run(main: Callable[..., None]) -> None:
 
     A keyword-only parameter becomes an option. Without a default it is a required path: `output` is `--output PATH` or
     `-o PATH`. With a default it is optional: a flag if that is False, one of the values of a Literal, or else a text.
-    An InputError ends the process with exit code 1 and `STAGE: message`, one line unless there are several problems; an
-    interrupt ends it with 130.
+    An InputError, a full disk and a missing permission end the process with exit code 1 and `STAGE: message`, one line
+    unless there are several problems; an interrupt ends it with 130.
     """
     module = sys.modules[main.__module__]
     name = Path(inspect.getfile(main)).stem
@@ -43,14 +43,16 @@ def run(main: Callable[..., None]) -> None:
 
     # DVC and schedulers stop a stage with SIGTERM: unwinding as for Ctrl-C removes half-written files.
     signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it ignored
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as the shell sets it for what runs in the background
         signal.signal(signal.SIGINT, interrupt)
     try:
         main(**vars(arguments))
     except InputError as error:
-        sys.exit(f"{name}: {error}")
-    except (KeyboardInterrupt, Exception):
+        sys.exit(f"{name}: {storage_problem(error) or error}")
+    except (KeyboardInterrupt, Exception) as error:
         if not interrupted:
+            if problem := storage_problem(error):
+                sys.exit(f"{name}: {problem}")
             raise
         # DuckDB raises an error of its own where an interrupt reaches it.
         print(f"{name}: interrupted; earlier outputs are unchanged", file=sys.stderr)

@@ -1,8 +1,19 @@
 """The one kind of error that is the user's to fix, and how a broken file becomes one."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+STORAGE_HINTS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EACCES: "check its owner and permissions",
+    errno.EPERM: "check its owner and permissions",
+    errno.EROFS: "make it writable",
+}
 
 
 class InputError(Exception):
@@ -18,6 +29,17 @@ class InputError(Exception):
 def printable(text: str) -> str:
     """The text in one line, as Python would write what is not printable: \\x0c, \\u2028."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def storage_problem(error: BaseException) -> str | None:
+    """One line for an error that has the disk or its permissions as its cause; None for another.
+
+    Libraries make errors of their own kinds of it, in which the system's text is left.
+    """
+    for code, hint in STORAGE_HINTS.items():
+        if os.strerror(code) in str(error):
+            return printable(f"{first_line(error)}; {hint}, then run it again")
+    return None
 
 
 @contextmanager

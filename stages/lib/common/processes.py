@@ -62,7 +62,12 @@ def process_pool(*modules: str, max_workers: int | None = None) -> Iterator[Pool
         os.environ.setdefault(name, "1")
     context.set_forkserver_preload([*modules])
     if context.get_start_method() == "forkserver":
-        forkserver.ensure_running()
+        # It inherits that an interrupt is ignored, and loads the modules to the end: this process ends it.
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, previous)
     connections: list[Connection] = []
     processes: list[BaseProcess] = []
 

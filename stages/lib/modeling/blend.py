@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import file_errors
 from stages.lib.common.files import atomic_write, write_json
 from stages.lib.common.model_params import Section
@@ -117,7 +118,7 @@ class Blend:
 
 
 def save_blend(folder: Path, weights: Weights, parts: Sequence[Path], decision: Decision, schema: Schema) -> None:
-    """Write blend.json, decision.json, schema.json and the folder of each model that has a weight, atomically."""
+    """Write blend.json, decision.json, schema.json, the folder of each model that has a weight, and checksums."""
     with atomic_write(folder) as temporary:
         temporary.mkdir()
         write_json(temporary / FILE, weights.model_dump())
@@ -126,6 +127,7 @@ def save_blend(folder: Path, weights: Weights, parts: Sequence[Path], decision: 
         for part in parts:
             if weights.weights[part.name]:
                 shutil.copytree(part, temporary / part.name)
+        write_checksums(temporary)
 
 
 def load_model(folder: Path) -> SavedModel:

@@ -18,6 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
+from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import atomic_write
 from stages.lib.common.params import Trees
@@ -98,7 +99,7 @@ class BoostedTrees:
         return expit(log_odds).astype(np.float32)
 
     def save(self, folder: Path, decision: Decision, schema: Schema) -> None:
-        """Write trees.npz, encoder.json, decision.json and schema.json, atomically; equal trees give equal bytes."""
+        """Write trees.npz, the encoder, the decision, the schema and checksums; equal trees give equal bytes."""
         with atomic_write(folder) as temporary:
             temporary.mkdir()
             # What np.savez writes depends on the version of Python.
@@ -110,6 +111,7 @@ class BoostedTrees:
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
+            write_checksums(temporary)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import atomic_write, write_csv, write_json
 from stages.lib.common.model_params import ModelConfig
@@ -60,7 +61,7 @@ class Model:
         return np.concatenate(probabilities)
 
     def save(self, folder: Path, decision: Decision, schema: Schema) -> None:
-        """Write network.keras, encoder.json, decision.json, schema.json, training.json and history.csv, atomically.
+        """Write network.keras, the encoder, the decision, the schema, the training and its history, and checksums.
 
         The same model gives the same bytes.
         """
@@ -74,6 +75,7 @@ class Model:
             write_json(temporary / "training.json", training)
             epochs = range(1, len(self.history["loss"]) + 1)
             write_csv(temporary / "history.csv", pd.DataFrame({"epoch": epochs, **self.history}))
+            write_checksums(temporary)
 
     @classmethod
     def load(cls, folder: Path) -> "Model":

@@ -26,12 +26,13 @@ class Fold:
     val_targets: np.ndarray
 
     def save(self, folder: Path) -> Path:
-        """Write a .npy file per array, unless it exists; returns the folder."""
+        """Write a .npy file per array; returns the folder.
+
+        A file that an earlier search has left is written again, since it may be damaged.
+        """
         for name, array in vars(self).items():
-            path = folder / f"{name}.npy"
-            if not path.exists():
-                with atomic_write(path) as temporary, temporary.open("wb") as file:
-                    write_npy(file, array.shape, iter_matrix(array))
+            with atomic_write(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+                write_npy(file, array.shape, iter_matrix(array))
         return folder
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 METRIC = "val_auc"  # that points are compared by
 METRICS = (METRIC, "val_loss", "loss")
+CHECKSUM = "checksum"  # of a row's metrics, which talos keeps in its checkpoint
 EPOCHS = "epochs_trained"  # not "epochs", which may be a param in the grid
 POINT = "point"  # the column of points' numbers
 
@@ -54,7 +56,7 @@ def run_shard(
         config = base.with_point(point)
         by_fold = [_train(Fold.load(fold), config, seed) for fold in folds[config.encoding]]
         _log_point(row[POINT], len(points), point, by_fold)
-        return {f"{name} {fold}": value for fold, metrics in enumerate(by_fold) for name, value in metrics.items()}
+        return _with_checksum({f"{name} {i}": value for i, row in enumerate(by_fold) for name, value in row.items()})
 
     def scan(resume: bool) -> Any:
         # talos would hash the data several times per point, so it gets placeholders; the folds are read by `train`.
@@ -80,8 +82,9 @@ def run_shard(
     with lock(folder):
         try:
             result = scan(resume=(folder / "checkpoint.json").exists())
+            _check(result.data)
         except (ValueError, OSError):
-            # The checkpoint is from other code or other versions, or was cut off while it was written.
+            # The checkpoint is from other code or other versions, was cut off while it was written, or is damaged.
             if not folder.exists():
                 raise
             shutil.rmtree(folder)
@@ -127,6 +130,19 @@ def _train(fold: Fold, config: ModelConfig, seed: int) -> dict[str, float]:
         # A learning rate that is too high is a result; the grid goes on.
         return dict.fromkeys((*METRICS, EPOCHS), float("nan"))
     return {name: history[name][-1] for name in METRICS} | {EPOCHS: len(history["loss"])}
+
+
+def _with_checksum(metrics: dict[str, float]) -> dict[str, float]:
+    content = repr(sorted((name, float(value)) for name, value in metrics.items()))
+    return metrics | {CHECKSUM: float(zlib.crc32(content.encode()))}
+
+
+def _check(results: pd.DataFrame) -> None:
+    """Raise a ValueError unless all rows have the metrics that were saved with their checksums."""
+    for row in results.to_dict("records"):
+        metrics = {str(name): value for name, value in row.items() if str(name).split(" ")[0] in (*METRICS, EPOCHS)}
+        if row[CHECKSUM] != _with_checksum(metrics)[CHECKSUM]:
+            raise ValueError("damaged metrics")
 
 
 def _log_point(number: int, n_points: int, point: Point, by_fold: list[dict[str, float]]) -> None:

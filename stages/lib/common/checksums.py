@@ -1,0 +1,40 @@
+"""Checksums of the files in a folder, so that damage by a disk or in a copy does not go unnoticed."""
+
+import hashlib
+from pathlib import Path
+
+from stages.lib.common.errors import InputError
+
+FILE = "SHA256SUMS"  # as `sha256sum --check SHA256SUMS` reads it
+
+
+def write_checksums(folder: Path) -> None:
+    """Write those of all files in the folder and below it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in paths]
+    (folder / FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def check_checksums(folder: Path, hint: str) -> None:
+    """Compare the files with their checksums, unless an earlier version wrote the folder, without any.
+
+    Args:
+        folder: on which `write_checksums` was called.
+        hint: what to do about a damaged file.
+
+    Raises:
+        InputError: a file is not as it was written.
+    """
+    if not (folder / FILE).exists():
+        return
+    lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines or [FILE]:
+        digest, _, name = line.partition("  ")
+        path = folder / (name or FILE)
+        if not path.is_file() or _sha256(path) != digest:
+            raise InputError(f"{path}: damaged: its checksum is not the one in {folder / FILE}; {hint}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
