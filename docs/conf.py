@@ -23,7 +23,14 @@ html_show_copyright = False
 CONTENTS = {
     "Start": ["docs/tutorial"],
     "Guides": ["docs/your-data", "docs/experiments", "docs/scoring", "docs/days", "docs/sharing", "docs/docker"],
-    "Reference": ["docs/parameters", "docs/features", "docs/troubleshooting", "docs/reliability", "SECURITY", "CHANGELOG"],
+    "Reference": [
+        "docs/parameters",
+        "docs/features",
+        "docs/troubleshooting",
+        "docs/reliability",
+        "SECURITY",
+        "CHANGELOG",
+    ],
     "Background": [
         "docs/methodology",
         "docs/models",
