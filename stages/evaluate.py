@@ -10,12 +10,14 @@ import pandas as pd
 from stages.lib.common.cli import run
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import write_csv, write_json
+from stages.lib.common.params import Params
 from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.evaluation.by_view import metrics_by_view
 from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.curves import tabulate_curves, tabulate_losses
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 from stages.lib.evaluation.metrics import decision_metrics, describe_test_set, probability_metrics, round_floats
+from stages.lib.evaluation.profit import profit_metrics
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
 DVC_METRICS = ("accuracy", "auc")  # few, since each is a column for each model in `dvc exp show`
@@ -38,23 +40,28 @@ def main(test_targets: Path, predictions: Path, out_of_fold: Path, models: Path,
                 training = json.loads((folder / "training.json").read_bytes())
                 scores[model.name] |= {name: training[name] for name in ("inputs", "point")}
                 histories[model.name] = pd.read_csv(folder / "history.csv")
-    by_view: dict[str, Any] = {}
+    further: dict[str, Any] = {}  # figures that not every run has
+    clusters = np.arange(len(test))
     differences = {(a, b): compare_aucs(targets, probabilities[a], probabilities[b]) for a, b in COMPARISONS}
     if test.names("view"):  # then rows are not independent, as DeLong's method assumes
-        views, visitors = (test.column(role).to_numpy() for role in ("view", "visitor"))
-        bootstrap = ClusterBootstrap(targets, probabilities, visitors)
+        views, clusters = (test.column(role).to_numpy() for role in ("view", "visitor"))
+        bootstrap = ClusterBootstrap(targets, probabilities, clusters)
         differences = {(a, b): bootstrap.compare_aucs(a, b) for a, b in COMPARISONS}
         for name, figures in scores.items():
             with_intervals = bootstrap.with_intervals(name)
             figures |= round_floats({key: with_intervals[key] for key in ("auc_ci_low", "auc_ci_high")})
-        by_view = {"by_view": metrics_by_view(targets, probabilities, views, visitors)}
+        further["by_view"] = metrics_by_view(targets, probabilities, views, clusters)
+    if costs := Params.load().decision.costs:
+        decisions = {name: predicted.column("decision").to_numpy() for name, predicted in rows.items()}
+        profits = profit_metrics(targets, probabilities, decisions, clusters, **costs.model_dump())
+        further["profit"] = {"costs": costs.model_dump(), "models": profits}
     comparisons = [{"model": a, "reference": b, **difference} for (a, b), difference in differences.items()]
     for name, figures in scores.items():
         write_json(metrics / f"{name}.json", {key: figures[key] for key in DVC_METRICS})
         print("{name}: AUC {auc:.4f} ({auc_ci_low:.4f} to {auc_ci_high:.4f})".format(name=name, **figures))
     for name, table in (tabulate_curves(targets, probabilities) | {"loss": tabulate_losses(histories)}).items():
         write_csv(metrics / f"{name}.csv", table)
-    evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons, **by_view}
+    evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons, **further}
     write_json(metrics / "evaluation.json", round_floats(evaluation))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import RunStage
+from helpers import RunStage, WriteParams
 from scipy.stats import sem
 from sklearn.metrics import roc_auc_score
 
@@ -16,17 +16,20 @@ from stages.lib.dataset.sessions import Sessions, read_sessions, with_roles, wri
 from stages.lib.evaluation.by_view import metrics_by_view
 from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
+from stages.lib.evaluation.profit import profit_metrics
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 
 NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
 PATHS = [Path("test_targets.parquet"), *map(Path, ("predictions", "out_of_fold", "models", "metrics"))]
 ROWS = 200
+COSTS = {"contact": 1.0, "missed_purchase": 20.0}
 
 
 @pytest.fixture
-def probabilities(workdir: Path) -> dict[str, np.ndarray]:
-    """The targets of a test set and each model's predictions and folder; returns the predicted probabilities."""
+def probabilities(write_params: WriteParams) -> dict[str, np.ndarray]:
+    """The params, the targets of a test set and each model's predictions and folder; returns the probabilities."""
+    write_params()
     rng = np.random.default_rng(3)
     targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
     write_columns(Path("test_targets.parquet"), key=np.arange(ROWS), target=targets)
@@ -167,6 +170,22 @@ def test_the_same_predictions_give_the_same_bytes(run_stage: RunStage, probabili
     assert len(before) == len(NAMES) + 7
 
 
+def test_evaluate_has_profits_only_where_costs_are_given(
+    run_stage: RunStage, write_params: WriteParams, probabilities: dict[str, np.ndarray]
+) -> None:
+    without = evaluate(run_stage)
+    assert "profit" not in without
+    write_params(**{"decision.costs": COSTS})
+    evaluation = evaluate(run_stage)
+    figures = evaluation.pop("profit")
+    assert evaluation == without and figures["costs"] == COSTS
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    for name, predicted in probabilities.items():
+        contacted = predicted >= 0.25
+        expected = 20 * targets[contacted].sum() - contacted.sum()
+        assert figures["models"][name]["profit"] == pytest.approx(expected * 1000 / ROWS)
+
+
 # Several page views -----------------------------------------------
 
 SESSION, VIEW, VISITOR = np.arange(ROWS) // 2, np.arange(ROWS) % 2 * 2 + 1, np.arange(ROWS) // 6
@@ -200,6 +219,16 @@ def test_intervals_of_several_page_views_come_from_the_bootstrap_over_visitors(
         assert {key: comparison[key] for key in expected} == pytest.approx(expected, abs=1e-6)
     # Which is not what DeLong's method gives
     assert figures["auc_ci_low"] != auc_with_interval(PURCHASES, by_view[name])["auc_ci_low"]
+
+
+def test_intervals_of_profits_come_from_the_bootstrap_over_visitors(
+    run_stage: RunStage, write_params: WriteParams, by_view: dict[str, np.ndarray]
+) -> None:
+    write_params(**{"decision.costs": COSTS})
+    figures = evaluate(run_stage)["profit"]["models"]["trees"]
+    decisions = {"trees": by_view["trees"] >= 0.25}
+    expected = profit_metrics(PURCHASES, {"trees": by_view["trees"]}, decisions, VISITOR, **COSTS)["trees"]
+    assert [figures["ci_low"], figures["ci_high"]] == pytest.approx([expected["ci_low"], expected["ci_high"]], abs=1e-6)
 
 
 def test_each_page_view_has_its_rows_and_the_figures_of_all_models(

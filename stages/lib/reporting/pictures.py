@@ -13,6 +13,7 @@ from stages.lib.reporting.by_view import auc_estimates
 from stages.lib.reporting.curves import Estimate, Line, plot_curves, plot_estimates, plot_losses
 from stages.lib.reporting.grid_plot import plot_grid
 from stages.lib.reporting.metrics_files import read_csv
+from stages.lib.reporting.profit import plot_profit
 from stages.lib.reporting.svg import Picture, inline
 
 TOP_COLUMNS = 15  # in a picture of feature importance
@@ -33,16 +34,17 @@ def draw_pictures(
         evaluation: the content of evaluation.json.
         models: those that are in it, each of which has a line in each curve.
         grid: the content of grid.csv, if the models include the one of the grid search.
-        recommended: the model whose AUC by page view is drawn, where these are several.
+        recommended: the model whose profit, and whose AUC by page view, are drawn where there are such figures.
 
     Returns:
-        By name: aucs, roc, precision_recall, calibration, cumulative_gains and loss; grid and auc_by_view if there are
-        any; and importance_NAME for each model whose importances were measured.
+        By name: aucs, roc, precision_recall, calibration, cumulative_gains and loss; grid, auc_by_view and profit if
+        there are any; and importance_NAME for each model whose importances were measured.
 
     Raises:
         InputError: a file is missing or broken.
     """
     test, by_view = evaluation["test"], evaluation.get("by_view", [])
+    rows = "scored page views" if by_view else "sessions"
     figures = {
         "aucs": plot_estimates(_auc_estimates(evaluation, models), "AUC on the test set"),
         "roc": plot_curves(
@@ -54,13 +56,15 @@ def draw_pictures(
         "calibration": _calibration(metrics / "calibration.csv", models),
         "cumulative_gains": plot_curves(
             _curve_lines(metrics / "cumulative_gains.csv", "share", models),
-            f"share of {'scored page views' if by_view else 'sessions'}, most likely first",
+            f"share of {rows}, most likely first",
             "share of purchases",
         ),
         "loss": plot_losses(_loss_lines(metrics / "loss.csv", models)),
     }
     if estimates := auc_estimates(by_view, recommended, _style(recommended)):
         figures["auc_by_view"] = plot_estimates(estimates, f"AUC of {recommended.phrase}")
+    if "profit" in evaluation:
+        figures["profit"] = plot_profit(evaluation["profit"], recommended, _style(recommended), rows)
     if grid is not None:
         figures["grid"] = plot_grid(grid)
     for model in models:
