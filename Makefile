@@ -46,7 +46,7 @@ docs: .venv/ready   ## write docs/parameters.md again, from params.yaml and its 
 lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	python -m pip install --quiet uv
 	$(PIN) pyproject.toml --output-file requirements.txt
-	for group in test remotes cluster benchmark; do \
+	for group in test remotes cluster onnx benchmark; do \
 		$(PIN) --group $$group --constraints requirements.txt --output-file requirements-$$group.txt || exit 1; \
 	done
 

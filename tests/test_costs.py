@@ -142,7 +142,7 @@ def test_intervals_are_those_of_another_bootstrap() -> None:
 def test_rows_of_a_visitor_make_an_interval_wider() -> None:
     targets, predicted = true_probabilities(500)
     alone = metrics(targets, predicted, range(500))
-    copies = metrics(*(np.repeat(values, 4) for values in (targets, predicted)), np.repeat(np.arange(500), 4))
+    copies = metrics(np.repeat(targets, 4), np.repeat(predicted, 4), np.repeat(np.arange(500), 4))
     assert copies["profit"] == pytest.approx(alone["profit"])
     assert [copies[key] for key in ("ci_low", "ci_high")] == pytest.approx([alone["ci_low"], alone["ci_high"]])
     assert copies["curve"]["ci_low"][-1] == pytest.approx(alone["curve"]["ci_low"][-1])
