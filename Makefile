@@ -55,7 +55,7 @@ site: .venv/ready-to-test   ## build the documentation as a site, build/site/ind
 lock: .venv/ready   ## pin all versions again, from pyproject.toml
 	python -m pip install --quiet uv
 	$(PIN) pyproject.toml --output-file requirements.txt
-	for group in test remotes cluster benchmark; do \
+	for group in test remotes cluster onnx benchmark; do \
 		$(PIN) --group $$group --constraints requirements.txt --output-file requirements-$$group.txt || exit 1; \
 	done
 

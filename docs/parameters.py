@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from stages.lib.common import param_types
 from stages.lib.common.model_params import Section
-from stages.lib.common.params import PARAMS, Params
+from stages.lib.common.params import PARAMS, Costs, Params
 from stages.lib.common.params_file import read_params_file
 
 PAGE = Path("docs/parameters.md")
@@ -34,6 +34,7 @@ CHECKED = [
     (param_types.Thousands, "character or null"),
     (param_types.EngineUrl, "URL"),
     (param_types.GridBackend, "`local` or URL"),
+    (Costs | None, "`contact` and a higher `missed_purchase`, numbers > 0, or null"),
 ]
 NAMES = {"string": "text", "object": "mapping"}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -17,7 +17,8 @@ from stages.lib.modeling.decision import Decision
 
 
 def main(out_of_fold: Path, predictions: Path, models: Path) -> None:
-    method = Params.load().validation.calibration
+    params = Params.load()
+    method, costs = params.validation.calibration, params.decision.costs
     decisions = {name: Decision.load(models / name / "decision.json") for name in BLENDED}
     rows = {name: read_sessions(out_of_fold / f"{name}.parquet") for name in BLENDED}
     by_model = {name: OutOfFold.of_sessions(sessions) for name, sessions in rows.items()}
@@ -26,7 +27,7 @@ def main(out_of_fold: Path, predictions: Path, models: Path) -> None:
     weights = Weights.fit(calibrated, first.targets)
     blended = blend_out_of_fold(by_model, method)
     blended.write(out_of_fold / "blend.parquet", rows[BLENDED[0]])
-    decision = Decision.fit(method, blended.targets, blended.probabilities)
+    decision = Decision.fit(method, blended.targets, blended.probabilities, costs)
     schema = Schema.load(models / BLENDED[0] / "schema.json")
     save_blend(models / "blend", weights, [models / name for name in BLENDED], decision, schema)
     test = {name: read_sessions(predictions / f"{name}.parquet") for name in BLENDED}

@@ -18,6 +18,7 @@ from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.curves import tabulate_curves, tabulate_losses
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 from stages.lib.evaluation.metrics import decision_metrics, describe_test_set, probability_metrics, round_floats
+from stages.lib.evaluation.profit import profit_metrics
 from stages.lib.evaluation.recommended import recommend
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
 from stages.lib.evaluation.slices import CLICK_LOG_COLUMNS, CLICK_LOG_LABELS, Slices, slice_column
@@ -37,6 +38,33 @@ def main(split: Path, predictions: Path, out_of_fold: Path, models: Path, metric
     for name, figures in scores.items():
         if validated := cross_validated(read_sessions(out_of_fold / f"{name}.parquet")):
             figures["cross_validation"] = round_floats(validated)
+    visitors: np.ndarray | None = None
+    differences = {(a, b): compare_aucs(targets, probabilities[a], probabilities[b]) for a, b in COMPARISONS}
+    further: dict[str, Any] = {}  # figures that not every run has
+    if test.names("view"):  # then rows are not independent, as DeLong's method assumes
+        views, visitors = (test.column(role).to_numpy() for role in ("view", "visitor"))
+        bootstrap = ClusterBootstrap(targets, probabilities, visitors)
+        differences = {(a, b): bootstrap.compare_aucs(a, b) for a, b in COMPARISONS}
+        for name, figures in scores.items():
+            with_intervals = bootstrap.with_intervals(name)
+            figures |= round_floats({key: with_intervals[key] for key in ("auc_ci_low", "auc_ci_high")})
+        further["by_view"] = metrics_by_view(targets, probabilities, views, visitors)
+    if slices:
+        name = recommend(scores, MODELS).name
+        further["slices"] = {"model": name, **metrics_by_slice(targets, probabilities[name], slices, visitors)}
+    if costs := params.decision.costs:
+        decisions = {name: predicted.column("decision").to_numpy() for name, predicted in rows.items()}
+        clusters = np.arange(len(test)) if visitors is None else visitors
+        profits = profit_metrics(targets, probabilities, decisions, clusters, **costs.model_dump())
+        further["profit"] = {"costs": costs.model_dump(), "models": profits}
+    comparisons = [{"model": a, "reference": b, **difference} for (a, b), difference in differences.items()]
+    evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons, **further}
+    curves = tabulate_curves(targets, probabilities) | {"loss": tabulate_losses(read_histories(models, scores))}
+    write(metrics, evaluation, curves)
+
+
+def read_histories(models: Path, scores: dict[str, dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    """The losses of each network by epoch; `scores` get its number of inputs and its point of the grid."""
     histories = {}
     for model in MODELS:
         if model.is_network:
@@ -45,27 +73,15 @@ def main(split: Path, predictions: Path, out_of_fold: Path, models: Path, metric
                 training = json.loads((folder / "training.json").read_bytes())
                 scores[model.name] |= {name: training[name] for name in ("inputs", "point")}
                 histories[model.name] = pd.read_csv(folder / "history.csv")
-    by_view: dict[str, Any] = {}
-    visitors = None
-    differences = {(a, b): compare_aucs(targets, probabilities[a], probabilities[b]) for a, b in COMPARISONS}
-    if test.names("view"):  # then rows are not independent, as DeLong's method assumes
-        views, visitors = (test.column(role).to_numpy() for role in ("view", "visitor"))
-        bootstrap = ClusterBootstrap(targets, probabilities, visitors)
-        differences = {(a, b): bootstrap.compare_aucs(a, b) for a, b in COMPARISONS}
-        for name, figures in scores.items():
-            with_intervals = bootstrap.with_intervals(name)
-            figures |= round_floats({key: with_intervals[key] for key in ("auc_ci_low", "auc_ci_high")})
-        by_view = {"by_view": metrics_by_view(targets, probabilities, views, visitors)}
-    comparisons = [{"model": a, "reference": b, **difference} for (a, b), difference in differences.items()]
-    for name, figures in scores.items():
+    return histories
+
+
+def write(metrics: Path, evaluation: dict[str, Any], curves: dict[str, pd.DataFrame]) -> None:
+    for name, figures in evaluation["models"].items():
         write_json(metrics / f"{name}.json", {key: figures[key] for key in DVC_METRICS})
         print("{name}: AUC {auc:.4f} ({auc_ci_low:.4f} to {auc_ci_high:.4f})".format(name=name, **figures))
-    for name, table in (tabulate_curves(targets, probabilities) | {"loss": tabulate_losses(histories)}).items():
+    for name, table in curves.items():
         write_csv(metrics / f"{name}.csv", table)
-    evaluation = {"test": describe_test_set(targets), "models": scores, "comparisons": comparisons, **by_view}
-    if slices:
-        name = recommend(scores, MODELS).name
-        evaluation["slices"] = {"model": name, **metrics_by_slice(targets, probabilities[name], slices, visitors)}
     write_json(metrics / "evaluation.json", round_floats(evaluation))
 
 

@@ -19,6 +19,7 @@ from benchmarks import (
     prepare_by_events,
     quality,
     repro,
+    thresholds,
     training_by_columns,
     training_by_rows,
     training_step,
@@ -27,7 +28,7 @@ from benchmarks.pictures import draw_lines
 from benchmarks.processes import MIB, measure_command, measure_module
 from benchmarks.quality_tables import prepare_table
 from benchmarks.tools import REMOVED, params_with, write_params
-from stages.lib.common.params import Params
+from stages.lib.common.params import Costs, Params
 from stages.lib.dataset.matrix import write_npy
 from stages.lib.dataset.sessions import write_sessions
 
@@ -174,6 +175,18 @@ def test_quality_compares_each_model_with_the_best_trees(
         assert 0.5 < metrics["auc"] <= 1 and metrics["seconds"] > 0
         expected = metrics["auc"] - result["models"]["trees"]["auc"]
         assert metrics["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
+
+
+def test_rules_for_thresholds_are_compared_on_other_rows() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(0, 1, 400)
+    targets = (rng.random(400) < probabilities).astype(np.int64)
+    table = thresholds.compare_rules(targets, probabilities, (20, 100), (2.0,), repeats=3)
+    assert table["rows"].tolist() == [20, 100] and (table[[*thresholds.RULES]] > 0).all(axis=None)
+    best = thresholds.highest_profit(
+        np.array([0, 1, 0, 1, 0]), np.array([0.1, 0.2, 0.3, 0.4, 0.4]), Costs(contact=1.0, missed_purchase=5.0)
+    )
+    assert best == pytest.approx(0.15)
 
 
 def test_the_texts_for_missing_values_of_a_table_are_added_to_the_committed_ones(workdir: Path) -> None:

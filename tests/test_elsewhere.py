@@ -75,6 +75,23 @@ def test_an_imported_model_scores_as_in_its_own_repository(owner: Clone, other: 
     assert len(pd.read_csv(other.folder / "scores.csv")) == 300
 
 
+def test_others_download_the_version_of_a_model_that_is_in_a_stage(owner: Clone, other: Checkout) -> None:
+    for command in (
+        ("gto", "register", "strong", "--version", "v1.0.0"),
+        ("gto", "assign", "strong", "--version", "v1.0.0", "--stage", "prod"),
+        ("gto", "show"),
+        ("gto", "show", "strong#prod", "--ref"),
+    ):
+        done = owner.run(*command)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["strong@v1.0.0"]
+    assert set(owner.git("tag").split()) == {"strong@v1.0.0", "strong#prod#1"}
+    other.dvc("artifacts", "get", url(owner), "strong", "--stage", "prod", "--out", "promoted")
+    other.dvc("get", url(owner), "models/strong", "--rev", "strong@v1.0.0")
+    for folder in ("promoted", "strong"):
+        assert same_files(owner.folder / "models/strong", other.folder / folder)
+
+
 def test_dvc_update_takes_the_latest_version(owner: Clone, other: Checkout) -> None:
     before = owner.git("rev-parse", "HEAD").strip()
     path = owner.folder / "models/blend/decision.json"

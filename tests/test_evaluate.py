@@ -18,6 +18,7 @@ from stages.lib.evaluation.by_view import metrics_by_view
 from stages.lib.evaluation.cluster_bootstrap import ClusterBootstrap
 from stages.lib.evaluation.delong import auc_with_interval, compare_aucs
 from stages.lib.evaluation.metrics import round_floats
+from stages.lib.evaluation.profit import profit_metrics
 from stages.lib.evaluation.proportions import wilson_interval
 from stages.lib.evaluation.recommended import recommend
 from stages.lib.evaluation.registry import COMPARISONS, MODELS
@@ -26,11 +27,12 @@ NAMES = [model.name for model in MODELS]
 NETWORKS = [model.name for model in MODELS if model.is_network]
 PATHS = [*map(Path, ("split", "predictions", "out_of_fold", "models", "metrics"))]
 ROWS = 200
+COSTS = {"contact": 1.0, "missed_purchase": 20.0}
 
 
 @pytest.fixture
 def probabilities(workdir: Path, write_params: WriteParams) -> dict[str, np.ndarray]:
-    """A test set and each model's predictions and folder; returns the predicted probabilities."""
+    """The params, a test set and each model's predictions and folder; returns the predicted probabilities."""
     write_params()
     rng = np.random.default_rng(3)
     targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
@@ -212,6 +214,22 @@ def test_auto_slices_a_click_log_by_the_columns_that_it_has_and_a_session_table_
     assert [one["slice"] for one in column["slices"]] == ["new visitor", "returning visitor"]
 
 
+def test_evaluate_has_profits_only_where_costs_are_given(
+    run_stage: RunStage, write_params: WriteParams, probabilities: dict[str, np.ndarray]
+) -> None:
+    without = evaluate(run_stage)
+    assert "profit" not in without
+    write_params(**{"decision.costs": COSTS})
+    evaluation = evaluate(run_stage)
+    figures = evaluation.pop("profit")
+    assert evaluation == without and figures["costs"] == COSTS
+    targets = (np.arange(ROWS) % 5 == 0).astype(np.int64)
+    for name, predicted in probabilities.items():
+        contacted = predicted >= 0.25
+        expected = 20 * targets[contacted].sum() - contacted.sum()
+        assert figures["models"][name]["profit"] == pytest.approx(expected * 1000 / ROWS)
+
+
 # Several page views -----------------------------------------------
 
 SESSION, VIEW, VISITOR = np.arange(ROWS) // 2, np.arange(ROWS) % 2 * 2 + 1, np.arange(ROWS) // 6
@@ -246,6 +264,16 @@ def test_intervals_of_several_page_views_come_from_the_bootstrap_over_visitors(
         assert {key: comparison[key] for key in expected} == pytest.approx(expected, abs=1e-6)
     # Which is not what DeLong's method gives
     assert figures["auc_ci_low"] != auc_with_interval(PURCHASES, by_view[name])["auc_ci_low"]
+
+
+def test_intervals_of_profits_come_from_the_bootstrap_over_visitors(
+    run_stage: RunStage, write_params: WriteParams, by_view: dict[str, np.ndarray]
+) -> None:
+    write_params(**{"decision.costs": COSTS})
+    figures = evaluate(run_stage)["profit"]["models"]["trees"]
+    decisions = {"trees": by_view["trees"] >= 0.25}
+    expected = profit_metrics(PURCHASES, {"trees": by_view["trees"]}, decisions, VISITOR, **COSTS)["trees"]
+    assert [figures["ci_low"], figures["ci_high"]] == pytest.approx([expected["ci_low"], expected["ci_high"]], abs=1e-6)
 
 
 def test_each_page_view_has_its_rows_and_the_figures_of_all_models(

@@ -122,6 +122,19 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
             "expected a valid number, got '0.00005'",
         ),
         ("prepare.strict", "yes", "prepare.strict: expected a valid boolean, got 'yes'"),
+        # costs
+        ("decision.costs", 20, "decision.costs: expected a section of keys, got 20"),
+        ("decision.costs", {"contact": 1}, "decision.costs.missed_purchase: missing"),
+        (
+            "decision.costs",
+            {"contact": 0, "missed_purchase": 20},
+            "decision.costs.contact: expected greater than 0, got 0",
+        ),
+        (
+            "decision.costs",
+            {"contact": 20.0, "missed_purchase": 1.0},
+            "decision.costs: contact must cost less than missed_purchase: otherwise no contact pays",
+        ),
         ("prepare.date_format", "DD.MM.YYYY", "prepare.date_format: expected the form of a date for strptime"),
         ("prepare.date_format", "%H:%M", "prepare.date_format: expected the form of a date for strptime"),
         ("prepare.decimal", ";", "prepare.decimal: expected '.' or ',', got ';'"),

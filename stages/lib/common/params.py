@@ -130,6 +130,28 @@ class Validation(Section):
         return self
 
 
+class Costs(Section):
+    """What decisions cost, in any currency.
+
+    Attributes:
+        contact: of contacting a session, whether it buys or not.
+        missed_purchase: of not contacting a session that ends in a purchase: what contacting it would have brought.
+    """
+
+    contact: Positive
+    missed_purchase: Positive
+
+    @model_validator(mode="after")
+    def _contacts_can_pay(self) -> Self:
+        if self.contact >= self.missed_purchase:
+            raise ValueError("contact must cost less than missed_purchase: otherwise no contact pays")
+        return self
+
+
+class DecisionParams(Section):
+    costs: Costs | None
+
+
 class GridSearch(Section):
     base: Literal["train_base", "train_strong"]
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
@@ -182,6 +204,7 @@ class Params(Section):
     prepare: Prepare
     split: Split
     validation: Validation
+    decision: DecisionParams
     train_base: ModelConfig
     grid_search: GridSearch
     smote_train: SmoteTrain

@@ -5,7 +5,7 @@ Bootstrapping clustered data, Journal of the Royal Statistical Society B 69. An 
 figure is in these draws.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -31,14 +31,11 @@ class ClusterBootstrap:
         """
         if len(np.unique(targets)) < 2:
             raise ValueError("an AUC needs rows of both targets")
-        ids, codes = np.unique(clusters, return_inverse=True)
         rankings = {name: Ranking.of(targets, values) for name, values in scores.items()}
         everything = np.ones(len(targets))
         self.figures = {name: ranking.figures(everything) for name, ranking in rankings.items()}
         draws: dict[str, list[np.ndarray]] = {name: [] for name in scores}
-        for draw in range(DRAWS):
-            drawn = np.random.default_rng(draw).integers(len(ids), size=len(ids))
-            weights = np.bincount(drawn, minlength=len(ids))[codes]
+        for weights in draw_weights(clusters):
             if np.unique(targets[weights > 0]).size == 2:
                 for name, ranking in rankings.items():
                     draws[name].append(ranking.figures(weights))
@@ -48,7 +45,7 @@ class ClusterBootstrap:
         """FIGURES of a model, each with the ends of its interval, such as `auc_ci_low` and `auc_ci_high`."""
         figures: dict[str, float] = {}
         for number, name in enumerate(FIGURES):
-            low, high = _interval(self.draws[model][:, number])
+            low, high = interval(self.draws[model][:, number])
             figures |= {name: float(self.figures[model][number]), f"{name}_ci_low": low, f"{name}_ci_high": high}
         return figures
 
@@ -58,7 +55,7 @@ class ClusterBootstrap:
         The p-value is twice the share of draws on the other side of 0, and no lower than the number of draws can show.
         """
         differences = self.draws[model][:, 0] - self.draws[reference][:, 0]
-        low, high = _interval(differences)
+        low, high = interval(differences)
         beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
         return {
             "difference": float(self.figures[model][0] - self.figures[reference][0]),
@@ -89,15 +86,18 @@ class Ranking:
         starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
         return cls(order, starts, targets[order])
 
+    def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and purchases of each score, from the highest, both (scores,), if the rows count so often."""
+        ordered = weights[self.order]
+        return np.add.reduceat(ordered, self.starts), np.add.reduceat(ordered * self.targets, self.starts)
+
     def figures(self, weights: np.ndarray) -> np.ndarray:
         """FIGURES of rows that count so often: the AUC, average precision, and recall of the top tenth of the rows.
 
         Args:
             weights: of the rows, in their own order, (rows,).
         """
-        ordered = weights[self.order]
-        rows = np.add.reduceat(ordered, self.starts)  # by score
-        purchases = np.add.reduceat(ordered * self.targets, self.starts)
+        rows, purchases = self.counts(weights)
         rows_until, purchases_until = rows.cumsum(), purchases.cumsum()
         n_purchases, n_rows = purchases_until[-1], rows_until[-1]
         others_below = n_rows - n_purchases - (rows_until - purchases_until) + (rows - purchases) / 2
@@ -109,6 +109,15 @@ class Ranking:
         return np.array([auc, average_precision, recall])
 
 
-def _interval(draws: np.ndarray) -> tuple[float, float]:
+def draw_weights(clusters: np.ndarray) -> Iterator[np.ndarray]:
+    """How often each row counts in each of DRAWS draws; the ids of its clusters and the weights are (rows,)."""
+    ids, codes = np.unique(clusters, return_inverse=True)
+    for draw in range(DRAWS):
+        drawn = np.random.default_rng(draw).integers(len(ids), size=len(ids))
+        yield np.bincount(drawn, minlength=len(ids))[codes]
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    """The ends of the interval of a figure, from its values in the draws, (draws,)."""
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

@@ -5,39 +5,53 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import expit, logit
 
 from stages.lib.common.errors import file_errors
 from stages.lib.common.files import write_json
 from stages.lib.common.model_params import Section
+from stages.lib.common.params import Costs
 from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling.calibration import Calibration, Method
 
 DEFAULT_THRESHOLD = 0.5  # without validation rows
+ALL, NOBODY = 0.0, 2.0  # thresholds that every probability reaches, and none
 
 
 class Decision(Section):
-    """How a model's probabilities are calibrated, and the threshold at which a purchase is predicted."""
+    """How a model's probabilities are calibrated, and the threshold at which a purchase is predicted.
+
+    Attributes:
+        costs: those that the threshold was chosen for, if any.
+    """
 
     calibration: Calibration
     threshold: float
+    costs: Costs | None = None
 
     @classmethod
-    def fit(cls, method: Method, targets: np.ndarray, probabilities: np.ndarray) -> Self:
+    def fit(cls, method: Method, targets: np.ndarray, probabilities: np.ndarray, costs: Costs | None = None) -> Self:
         """Calibrate, and choose a threshold for the calibrated probabilities.
 
         Args:
             method: of calibration.
             targets: (rows,), 0 or 1, of rows that the model was not trained on; with no rows there is no calibration,
-                and the threshold is DEFAULT_THRESHOLD.
+                and the threshold is DEFAULT_THRESHOLD or, with costs, their `break_even`.
             probabilities: (rows,), as the model predicts them.
+            costs: by which the threshold is chosen in place of F1.
         """
         if not len(targets):
-            return cls(calibration=Calibration(), threshold=DEFAULT_THRESHOLD)
+            threshold = break_even(costs) if costs else DEFAULT_THRESHOLD
+            return cls(calibration=Calibration(), threshold=threshold, costs=costs)
         calibration = Calibration.fit(method, targets, probabilities)
-        return cls(calibration=calibration, threshold=choose_threshold(targets, calibration.apply(probabilities)))
+        calibrated = calibration.apply(probabilities)
+        threshold = (
+            choose_threshold_by_costs(targets, calibrated, costs) if costs else choose_threshold(targets, calibrated)
+        )
+        return cls(calibration=calibration, threshold=threshold, costs=costs)
 
     def save(self, path: Path) -> None:
-        write_json(path, self.model_dump())
+        write_json(path, self.model_dump(exclude_none=True))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -84,6 +98,25 @@ def choose_threshold(targets: np.ndarray, probabilities: np.ndarray) -> float:
     midpoint = (below + candidates[best]) / 2
     # Between two neighboring numbers of float64 there is none.
     return float(midpoint if midpoint > below else candidates[best])
+
+
+def break_even(costs: Costs) -> float:
+    """The probability from which on a contact pays: Elkan (2001), The foundations of cost-sensitive learning, IJCAI."""
+    return costs.contact / costs.missed_purchase
+
+
+def choose_threshold_by_costs(targets: np.ndarray, probabilities: np.ndarray, costs: Costs) -> float:
+    """The threshold at which a purchase is as likely as `break_even` says; both arrays of shape (rows,).
+
+    A line on the log-odds, fitted to these rows as for sigmoid calibration, says how likely. That earns more than the
+    threshold of the highest profit on these rows, which is noisier: see docs/methodology.md. The result is ALL, or
+    NOBODY, if contacting all or none of these rows has a higher profit; of equal profits, the fewest contacts win.
+    """
+    line = Calibration.fit("sigmoid", targets, probabilities)
+    on_line = expit((logit(break_even(costs)) - line.intercept) / line.slope)
+    by_contacts = (NOBODY, float(on_line), ALL)
+    value = costs.missed_purchase * targets - costs.contact  # of contacting each row
+    return by_contacts[int(np.argmax([value[decide(probabilities, one)].sum() for one in by_contacts]))]
 
 
 def decide(probabilities: np.ndarray, threshold: float) -> np.ndarray:

@@ -52,7 +52,7 @@ def train_and_predict(
 
     Args:
         candidates: without folds, the first is taken.
-        params: of which validation, split.strategy and seed are used.
+        params: of which validation, decision, split.strategy and seed are used.
         train: the training set.
         test: the test set, without its targets.
         predictions: where to write keys, probabilities and decisions.
@@ -93,7 +93,7 @@ def train_and_predict(
     in_folds = [fitted[judge, fold] for fold, judge in enumerate(judges)]
     oof = OutOfFold.of(folds, [validated for _, validated in in_folds if validated])
     oof.write(out_of_fold, sessions)
-    decision = Decision.fit(validation.calibration, oof.targets, oof.probabilities)
+    decision = Decision.fit(validation.calibration, oof.targets, oof.probabilities, params.decision.costs)
     models = [model for model, _ in [*members, *final]]
     by_seed = [models[start : start + ensemble_size] for start in range(0, len(models), ensemble_size)]
     schema = Schema.from_arrow(sessions.table.schema)

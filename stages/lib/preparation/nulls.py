@@ -21,19 +21,28 @@ def null_if_missing(column: Column, na_values: list[str]) -> Column:
     """
     type_ = column.type()
     if type_.is_string():
-        return _null_if(_strip(column), [*na_values, *(f"{text}.0" for text in na_values if _is_integer(text))])
+        return _null_if(_strip(column), missing_texts(na_values))
     if type_.is_floating():
         # DuckDB takes a comparison with NaN for false where the statistics of a parquet file, without NaN, suggest so.
         column = column.isnan().ifelse(ibis.null(type_), column)
-        return _null_if(column, [float(text) for text in na_values if _is_number(text)])
-    if type_.is_decimal():
-        return _null_if(column, [float(text) for text in na_values if _is_number(text)])
+    if type_.is_floating() or type_.is_decimal():
+        return _null_if(column, missing_numbers(na_values))
     if type_.is_integer():
         numbers = [int(text) for text in na_values if _is_integer(text)]
         return _null_if(column, [number for number in numbers if type_.bounds.lower <= number <= type_.bounds.upper])
     if type_.is_date() or type_.is_timestamp():
         return _null_if(column, [ibis.timestamp(text).cast(type_) for text in na_values if _is_moment(text)])
     return column
+
+
+def missing_texts(na_values: list[str]) -> list[str]:
+    """The texts that are missing values."""
+    return [*na_values, *(f"{text}.0" for text in na_values if _is_integer(text))]
+
+
+def missing_numbers(na_values: list[str]) -> list[float]:
+    """The numbers that are missing values."""
+    return [float(text) for text in na_values if _is_number(text)]
 
 
 def _null_if(column: Column, values: list[Any]) -> Column:

@@ -21,6 +21,7 @@ from stages.lib.reporting.curves import (
 from stages.lib.reporting.grid_plot import plot_grid
 from stages.lib.reporting.lines import Lines, style_of
 from stages.lib.reporting.metrics_files import read_csv
+from stages.lib.reporting.profit import plot_profit
 from stages.lib.reporting.slice_plot import plot_slices
 from stages.lib.reporting.svg import Picture, inline
 
@@ -46,8 +47,8 @@ def draw_pictures(
         recommended: the model that stands out from the others, and of which there are pictures of its own.
 
     Returns:
-        By name: aucs, gains, roc, precision_recall, calibration, cumulative_gains and loss; grid, slices and
-        auc_by_view if there are any; and importance_NAME for each model whose importances were measured.
+        By name: aucs, gains, roc, precision_recall, calibration, cumulative_gains and loss; grid, slices, auc_by_view
+        and profit if there are any; and importance_NAME for each model whose importances were measured.
 
     Raises:
         InputError: a file is missing or broken.
@@ -55,7 +56,8 @@ def draw_pictures(
     test, by_view = evaluation["test"], evaluation.get("by_view", [])
     lines = Lines(metrics, models, recommended)
     gains = lines.of_curve("cumulative_gains", "share")
-    first_ones = f"share of {'scored page views' if by_view else 'sessions'}, most likely first"
+    rows = "scored page views" if by_view else "sessions"
+    first_ones = f"share of {rows}, most likely first"
     figures = {
         "aucs": plot_estimates(
             _auc_estimates(evaluation, models, recommended), "AUC on the test set", min_height=OVERVIEW_HEIGHT
@@ -74,6 +76,8 @@ def draw_pictures(
         figures["slices"] = plot_slices(slices, auc, style_of(recommended))
     if estimates := auc_estimates(by_view, recommended, style_of(recommended)):
         figures["auc_by_view"] = plot_estimates(estimates, f"AUC of {recommended.phrase}")
+    if "profit" in evaluation:
+        figures["profit"] = plot_profit(evaluation["profit"], recommended, style_of(recommended), rows)
     if grid is not None:
         figures["grid"] = plot_grid(grid)
     for model in models:

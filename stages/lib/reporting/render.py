@@ -10,6 +10,7 @@ import jinja2
 
 from stages.lib.reporting.grid_plot import MAX_ROWS
 from stages.lib.reporting.pictures import TOP_COLUMNS
+from stages.lib.reporting.profit import amount
 from stages.lib.reporting.sentences import number, percent, period
 from stages.lib.reporting.style import PALETTE
 
@@ -31,6 +32,7 @@ def render(template: str, variables: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "percent": percent, "count": "{:,}".format, "period": period}
+    environment.filters["amount"] = amount
     return environment.get_template(template).render(
         variables,
         libraries=library_versions(),

@@ -11,6 +11,7 @@ from stages.lib.reporting.by_view import worth_acting_on
 from stages.lib.reporting.grid_plot import in_most_folds, is_cut
 from stages.lib.reporting.metrics_files import read_csv, read_evaluation, read_json
 from stages.lib.reporting.pictures import draw_pictures
+from stages.lib.reporting.profit import contact_all, profit_in_words
 from stages.lib.reporting.slices import in_words, with_short_labels
 
 GRID = "grid"  # the model that the grid search trains
@@ -30,7 +31,8 @@ def gather(metrics: Path) -> dict[str, Any]:
     has_grid = any(model.name == GRID for model in models)
     grid = read_csv(metrics / "grid.csv", ["val_auc", "val_auc_se", "folds"]) if has_grid else None
     scores = evaluation["models"]
-    views, slices = evaluation.get("by_view", []), evaluation.get("slices")
+    views, slices, profit = (evaluation.get(name) for name in ("by_view", "slices", "profit"))
+    rows = "scored page views" if views else "sessions"
     recommended = recommend(scores, models)
     pictures = draw_pictures(metrics, evaluation, models, grid, recommended)
     return {
@@ -46,6 +48,9 @@ def gather(metrics: Path) -> dict[str, Any]:
         "by_view": views,
         "recommended": recommended,
         "worth_acting_on": worth_acting_on(views, recommended) if views else "",
+        "profit": profit,
+        "profit_in_words": profit_in_words(profit, recommended, rows) if profit else "",
+        "contact_all": contact_all(profit) if profit else {},
         "baselines": sentences.baselines_in_words(evaluation, models),
         "comparisons": [
             {
