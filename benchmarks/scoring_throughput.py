@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.processes import MIB, measure_module
 from benchmarks.tools import ROOT, write_params
+from stages.lib.common.checksums import write_checksums
 
 
 def main() -> None:
@@ -62,6 +63,7 @@ def copy_for_tables(model: Path, copy: Path) -> Path:
         (copy / path.name).write_bytes(path.read_bytes())
     schema = json.loads((model / "schema.json").read_text(encoding="utf-8"))
     (copy / "schema.json").write_text(json.dumps(schema | {"source_type": "sessions"}), encoding="utf-8")
+    write_checksums(copy)
     return copy
 
 

@@ -9,17 +9,10 @@ import pytest
 LONGEST = (
     *("test_branches", "test_cluster_grid", "test_faults", "test_pipeline", "test_engines", "test_benchmarks"),
     *("test_own_data", "test_days", "test_several_views", "test_days_dvc", "test_remotes", "test_grid"),
-    *(
-        "test_dvc_display",
-        "test_documentation",
-        "test_out_of_core",
-        "test_score",
-        "test_tracker_logs",
-        "test_wide_tables",
-    ),
-    *("test_fit", "test_fuzz", "test_contributing", "test_training_leakage", "test_values", "test_workflows"),
-    *("test_security", "test_tooling", "test_model", "test_bad_columns", "test_left_out_columns"),
-    *("test_feature_leakage", "test_report_by_view"),
+    *("test_dvc_display", "test_documentation", "test_out_of_core", "test_score", "test_export"),
+    *("test_tracker_logs", "test_wide_tables", "test_fit", "test_fuzz", "test_contributing"),
+    *("test_training_leakage", "test_values", "test_workflows", "test_security", "test_tooling", "test_model"),
+    *("test_bad_columns", "test_left_out_columns", "test_feature_leakage", "test_report_by_view"),
 )
 
 

@@ -25,7 +25,7 @@ ITEMS = LOG.page.str[1:]
 
 def preset(title: str) -> tuple[str, dict[str, Any]]:
     """The Python code of a section of the docs, empty if it has none, and its params by dotted keys."""
-    section = DOCS.read_text(encoding="utf-8").split(f"\n### {title}\n")[1].split("\n### ")[0]
+    section = re.split(r"\n##+ ", DOCS.read_text(encoding="utf-8").split(f"\n### {title}\n")[1])[0]
     code = "".join(re.findall(r"^```python\n(.*?)^```", section, re.M | re.S))
     (params,) = re.findall(r"^```yaml\n(.*?)^```", section, re.M | re.S)
     return code, dict(dotted(YAML(typ="safe").load(params)))

@@ -9,8 +9,8 @@ FILE = "SHA256SUMS"  # as `sha256sum --check SHA256SUMS` reads it
 
 
 def write_checksums(folder: Path) -> None:
-    """Write those of all files in the folder and below it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Write those of all other files in the folder and below it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / FILE)
     lines = [f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in paths]
     (folder / FILE).write_text("".join(lines), encoding="utf-8")
 
