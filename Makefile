@@ -19,7 +19,9 @@ help:          ## list these commands
 repro: .venv/ready   ## rebuild what is out of date: data, models and metrics
 	@if ! git diff --quiet dvc.lock && dvc status simulate 2>&1 | grep -q "'./dvc.lock'"; then \
 		echo "dvc.lock is damaged: restored from git; DVC remembers the runs since then"; git checkout dvc.lock; fi
-	@if ! python -m json.tool .dvc/tmp/rwlock > /dev/null 2>&1; then rm -f .dvc/tmp/rwlock; fi   # cut off by a kill
+# A lock of DVC may be cut off by a kill; half-written by a running DVC, it is whole a second later.
+	@rwlock=.dvc/tmp/rwlock; readable() { python -m json.tool $$rwlock > /dev/null 2>&1; }; \
+		[ ! -e $$rwlock ] || readable || { sleep 1; readable; } || rm -f $$rwlock
 	dvc repro
 
 small: .venv/ready   ## run all stages on small data, as a DVC experiment that leaves your files alone

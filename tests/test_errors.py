@@ -112,8 +112,8 @@ def test_an_error_that_no_interrupt_caused_keeps_its_traceback(monkeypatch: pyte
             "IO Error: File too large; raise the limit of a file's size (ulimit -f), then run it again",
         ),
         (
-            InputError("clicks.parquet: IO Error: Could not write: No space left on device"),
-            "clicks.parquet: IO Error: Could not write: No space left on device; free some space, then run it again",
+            LibraryError("An error occurred while calling o1.parquet.\njava.io.IOException: No space left on device"),
+            "java.io.IOException: No space left on device; free some space, then run it again",
         ),
         (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), "data/split"),
@@ -129,6 +129,37 @@ def test_what_the_disk_refuses_ends_a_stage_in_one_line(
 
     monkeypatch.setattr("sys.argv", ["stage"])
     with pytest.raises(SystemExit, match=r"^test_errors: ") as ended:
+        cli.run(main)
+    assert ended.value.code == f"test_errors: {line}"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            LibraryError("IO Error: Could not write: No space left on device"),
+            "a.csv: not a csv file: IO Error: Could not write: No space left on device; "
+            "free some space, then run it again",
+        ),
+        (
+            LibraryError("Conversion Error: Could not convert string 'No space left on device'"),
+            "a.csv: not a csv file: Conversion Error: Could not convert string 'No space left on device'",
+        ),
+        (
+            ValueError("'Permission denied' is no number"),
+            "a.csv: not a csv file: 'Permission denied' is no number",
+        ),
+    ],
+)
+def test_only_what_the_system_says_is_taken_for_its_refusal(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main() -> None:
+        with file_errors(Path("a.csv"), "a csv file", errors=(LibraryError,)):
+            raise error
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(SystemExit) as ended:
         cli.run(main)
     assert ended.value.code == f"test_errors: {line}"
 

@@ -1,6 +1,11 @@
 """Files are written whole or not at all, with the same bytes for the same content."""
 
+import errno
+import fcntl
+import os
 from collections.abc import Iterator
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from stages.lib.common.files import atomic_write, scratch_folder, scratch_path, write_csv, write_json
+from stages.lib.common.files import LOCK, atomic_write, scratch_folder, scratch_path, write_csv, write_json
 from stages.lib.dataset import sessions
 from stages.lib.dataset.sessions import read_sessions, with_roles, write_batches
 
@@ -78,6 +83,7 @@ def test_the_temporary_file_of_a_killed_process_is_replaced(tmp_path: Path, kind
     path = tmp_path / "a"
     with atomic_write(path) as temporary:
         create(temporary, "file", "new")
+    temporary.parent.mkdir()
     create(temporary, kind, "half")
     with atomic_write(path) as temporary:
         assert not temporary.exists()
@@ -100,8 +106,62 @@ def test_a_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path, kind: st
 def test_the_temporary_file_has_the_same_suffix_and_its_folder_is_created(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "a" / "b" / "rows.parquet") as temporary:
         assert temporary.suffix == ".parquet"
-        assert temporary.parent == tmp_path / "a" / "b"
+        assert temporary.parent.parent == tmp_path / "a" / "b"
         temporary.touch()
+
+
+def replace_after(path: Path, content: str, started: Event, go_on: Event) -> None:
+    """Replace the file in a process of its own, which is not done before `go_on`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(content)
+        started.set()
+        assert go_on.wait(60)
+        assert temporary.read_text() == content, "another process has used the same temporary file"
+
+
+def test_a_process_waits_for_another_one_that_writes_the_same_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, context = tmp_path / "a.txt", get_context("fork")
+    started, go_on, started_2 = context.Event(), context.Event(), context.Event()
+    first = context.Process(target=replace_after, args=(path, "first", started, go_on))
+    second = context.Process(target=replace_after, args=(path, "second", started_2, go_on))
+    first.start()
+    assert started.wait(60)
+    second.start()
+    assert not started_2.wait(0.3)
+    assert capfd.readouterr().err == f"{path}: waiting for another process, which is writing it\n"
+    go_on.set()
+    for process in (first, second):
+        process.join(60)
+        assert process.exitcode == 0
+    assert path.read_text() == "second"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_many_processes_replace_a_file_in_turn(tmp_path: Path) -> None:
+    path, context = tmp_path / "a.txt", get_context("fork")
+    started, go_on = context.Event(), context.Event()
+    go_on.set()
+    processes = [
+        context.Process(target=replace_after, args=(path, f"{number}" * 1000, started, go_on)) for number in range(10)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_text() in {f"{number}" * 1000 for number in range(10)}
+
+
+def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    write_json(tmp_path / "a.json", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -178,7 +238,7 @@ def test_a_scratch_folder_starts_empty_and_is_removed_however_the_block_ends(
     (scratch_path(output) / "of a killed process").touch()
     try:
         with scratch_folder(output) as folder:
-            assert folder == scratch_path(output) and not [*folder.iterdir()]
+            assert folder == scratch_path(output) and [path.name for path in folder.iterdir()] == [LOCK]
             (folder / "part").touch()
             if error:
                 raise error

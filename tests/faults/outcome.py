@@ -8,7 +8,8 @@ from helpers import ROOT
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
 STAGES = [path.stem for path in (ROOT / "stages").glob("[a-z]*.py")]
-STAGE_LINE = re.compile(rf"^(?:{'|'.join(STAGES)}): .+", re.MULTILINE)
+# Not what evaluate prints of the model that has a stage's name
+STAGE_LINE = re.compile(rf"^(?:{'|'.join(STAGES)}): (?!AUC ).+", re.MULTILINE)
 DVC_LINE = re.compile(r"^ERROR: .+", re.MULTILINE)
 OF_A_STAGE = "failed to run: "  # what DVC says after the line of a stage
 

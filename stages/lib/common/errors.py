@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ STORAGE_HINTS = {
     errno.EPERM: "check its owner and permissions",
     errno.EROFS: "make it writable",
 }
+# How DuckDB and Java begin what the system has refused; other errors may quote a value of the user's that says the same
+REFUSED = re.compile(r"IO Error: |.*java\.io\.IOException: ", re.DOTALL)
 
 
 class InputError(Exception):
@@ -36,9 +39,12 @@ def storage_problem(error: BaseException) -> str | None:
 
     Libraries make errors of their own kinds of it, in which the system's text is left.
     """
-    for code, hint in STORAGE_HINTS.items():
-        if os.strerror(code) in str(error):
-            return printable(f"{first_line(error)}; {hint}, then run it again")
+    origin = error.__context__ if isinstance(error, InputError) and error.__context__ else error
+    if isinstance(origin, OSError) or REFUSED.match(str(origin)):
+        for code, hint in STORAGE_HINTS.items():
+            if (refusal := os.strerror(code)) in str(origin):
+                line = next((line for line in str(error).splitlines() if refusal in line), first_line(error))
+                return printable(f"{line.strip()}; {hint}, then run it again")
     return None
 
 

@@ -30,7 +30,7 @@ def show_progress(what: str, total: float, unit: str, clock: Callable[[], float]
 
     Args:
         what: is done, such as "training".
-        total: how many steps `advance` is told of until the end.
+        total: how many steps there are; `advance` counts those that are done.
         unit: what a step is, in the plural.
         clock: seconds.
     """

@@ -17,7 +17,7 @@ from stages.lib.dataset.parquet import Frame, ParquetFrame, ParquetTable, rechun
 # the row in training.
 ROLES = ("key", "visitor", "time", "view", "weight", "feature", "target")
 ROW_GROUP = 2**16
-IN_MEMORY = 2**26  # values; larger files stay on disk. Half a GiB of numbers
+IN_MEMORY = 2**26  # values, half a GiB of numbers; larger files are read in chunks
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _placements(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _variance(by_positive: np.ndarray, by_negative: np.ndarray) -> float:
-    """The estimated variance of an AUC, from its placements, or of a difference, from theirs."""
+    """The estimated variance of an AUC, from its placements, or of a difference of AUCs, from that of placements."""
     pairs = len(by_positive) * len(by_negative)
     weighted = len(by_positive) * by_positive.var(ddof=1) + len(by_negative) * by_negative.var(ddof=1)
     return float(weighted) / pairs**2

@@ -152,7 +152,7 @@ def train_model(
 def mean_of_models(models: list[Model]) -> Model:
     """The ensemble whose probability is the mean of the models'; they have one encoder, and are used up.
 
-    Its history is the mean of theirs: in each epoch, of those that were trained so long.
+    Its history has the mean of each epoch, over the models that were trained for so many.
     """
     if len(models) == 1:
         return models[0]

@@ -38,7 +38,7 @@ def build_network(network: Network, n_inputs: int, seed: int) -> keras.Model:
 
 
 def mean_of_networks(networks: list[keras.Model]) -> keras.Model:
-    """The network whose output is the mean of theirs; their names change."""
+    """The network whose output is the mean of these networks' outputs; it renames them."""
     inputs = keras.Input(networks[0].input_shape[1:], name="inputs")
     for number, network in enumerate(networks, start=1):
         network.name = f"member_{number}"

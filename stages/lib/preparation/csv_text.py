@@ -133,7 +133,7 @@ def write_plain(path: Path, settings: Csv, output: Path, *, unify_line_ends: boo
         while True:
             data = file.read(CHUNK)
             try:
-                # Bytes of utf-8 stay as they are: DuckDB reports what is wrong with them.
+                # Bytes of utf-8 are not decoded: DuckDB reports what is wrong with them.
                 text = data if is_utf8(settings) else decoder.decode(data, final=not data).encode()
             except UnicodeDecodeError as error:
                 line = n_lines + error.object[: error.start].count(b"\n")

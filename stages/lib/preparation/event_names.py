@@ -10,7 +10,7 @@ from stages.lib.common.errors import InputError
 from stages.lib.dataset.left_out import LeftOut
 
 SECTION = "prepare.clicks.events"
-MAX_NAMES = 1000  # that are looked at, the most frequent ones
+MAX_NAMES = 1000  # only the most frequent ones are compared
 MAX_FINDINGS = 10
 SIMILARITY = 0.85  # of the letters of two names, from 0 to 1, above which they are likely to mean the same
 # Parts of names that shops give to the events on which the figures depend, and of those that only look like them
