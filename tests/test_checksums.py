@@ -55,6 +55,16 @@ def test_damage_is_reported_with_the_file_and_the_way_out(folder: Path, name: st
             assert name == FILE and path.read_bytes() and content.startswith(path.read_bytes())
 
 
+def test_only_the_files_that_are_asked_for_are_compared(folder: Path) -> None:
+    (folder / "weights").write_bytes(b"")
+    check_checksums(folder, "", [folder / "part" / "encoder.json"])
+    with pytest.raises(InputError, match="weights: damaged"):
+        check_checksums(folder, "", [folder / "weights"])
+    (folder / "new").touch()
+    with pytest.raises(InputError, match="new: damaged"):
+        check_checksums(folder, "", [folder / "new"])
+
+
 def test_a_missing_file_is_reported(folder: Path) -> None:
     (folder / "weights").unlink()
     with pytest.raises(InputError, match="weights: damaged"):

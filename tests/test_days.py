@@ -1,6 +1,7 @@
 """A log that grows by parts gives the same sessions, whatever the order of the parts and whatever was there before."""
 
 import random
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -198,18 +199,21 @@ def fail(*_: object, **__: object) -> None:
     raise AssertionError("made again")
 
 
-def test_a_damaged_memo_is_an_error_that_says_to_delete_it(grown: DayLog, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["parts/*/visits/*.parquet", "parts/*/part.json", "states/*/2*.parquet"])
+def test_a_byte_that_has_changed_in_the_memo_is_an_error_that_says_to_delete_it(
+    grown: DayLog, tmp_path: Path, damaged: str
+) -> None:
     log = DayLog(tmp_path, **GLOBAL)
-    log.learn_parts_of(grown)
-    for number in range(3):
-        log.write(number, pq.ParquetFile(grown.folder / f"log/{number:02}.parquet").read())
-    for file in (tmp_path / "memo/parts").rglob("visits/*.parquet"):
-        file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"memo: .*; delete this folder and try again$"):
-        log.run()
-    for file in (tmp_path / "memo/parts").rglob("part.json"):
-        file.write_text("{")
-    with pytest.raises(InputError, match=r"part\.json: not what prepare knows of a part"):
+    for folder in ("memo", "log"):
+        shutil.copytree(grown.folder / folder, tmp_path / folder, dirs_exist_ok=True)
+    if damaged.startswith("parts"):
+        shutil.rmtree(tmp_path / "memo/states")  # otherwise nothing would be made of the parts
+    for file in (tmp_path / "memo").glob(damaged):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.chmod(0o644)
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=r": damaged: its checksum is not .*; delete \S+/memo and try again$"):
         log.run()
 
 

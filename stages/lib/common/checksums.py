@@ -1,6 +1,7 @@
 """Checksums of the files in a folder, so that damage by a disk or in a copy does not go unnoticed."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from stages.lib.common.errors import InputError
@@ -15,12 +16,13 @@ def write_checksums(folder: Path) -> None:
     (folder / FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def check_checksums(folder: Path, hint: str) -> None:
-    """Compare the files with their checksums, unless an earlier version wrote the folder, without any.
+def check_checksums(folder: Path, hint: str, files: Iterable[Path] | None = None) -> None:
+    """Compare files with their checksums, unless an earlier version wrote the folder, without any.
 
     Args:
         folder: on which `write_checksums` was called.
         hint: what to do about a damaged file.
+        files: of the folder, to compare; None: all.
 
     Raises:
         InputError: a file is not as it was written.
@@ -28,10 +30,9 @@ def check_checksums(folder: Path, hint: str) -> None:
     if not (folder / FILE).exists():
         return
     lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines or [FILE]:
-        digest, _, name = line.partition("  ")
-        path = folder / (name or FILE)
-        if not path.is_file() or _sha256(path) != digest:
+    digests = {folder / (name or FILE): digest for digest, _, name in (line.partition("  ") for line in lines or [""])}
+    for path in digests if files is None else files:
+        if not path.is_file() or _sha256(path) != digests.get(path):
             raise InputError(f"{path}: damaged: its checksum is not the one in {folder / FILE}; {hint}")
 
 

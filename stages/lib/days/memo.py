@@ -7,13 +7,16 @@ import hashlib
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stages.lib.common.checksums import check_checksums, write_checksums
 from stages.lib.common.files import atomic_write, write_json
 from stages.lib.dataset.schema import Schema
 
@@ -61,7 +64,23 @@ class Memo:
             with atomic_write(self.folder / path) as temporary:
                 temporary.mkdir()
                 make(temporary, path)
+                write_checksums(temporary)
         return path
+
+    def check(self, files: Iterable[Path]) -> None:
+        """Compare files of results with what was written: prepare checks what it is about to use.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        by_result: dict[Path, list[Path]] = defaultdict(list)
+        for file in files:
+            by_result[self.folder.joinpath(*file.relative_to(self.folder).parts[:2])].append(file)
+        hint = f"delete {self.folder} and try again"
+        with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
+            checks = [pool.submit(check_checksums, folder, hint, paths) for folder, paths in by_result.items()]
+            for check in checks:
+                check.result()
 
     def hash_files(self, paths: Sequence[Path], root: Path) -> str:
         """A hash of the names, below `root`, and the bytes of files, which are read again only if they have changed."""

@@ -8,7 +8,7 @@ from typing import Any
 from ibis import _
 from ibis.expr.types import Table
 
-from stages.lib.common.errors import InputError, file_errors
+from stages.lib.common.errors import InputError
 from stages.lib.common.files import write_json
 from stages.lib.common.params import Clicks
 from stages.lib.dataset.left_out import Finding, LeftOut
@@ -81,8 +81,8 @@ def read_part(source: Path, content: str, memo: Memo, engine_url: str, memory_li
         write_json(folder / FILE, {"missing": normalized.missing, "findings": findings, "n_events": n_events})
 
     path = memo.get("parts", content, make)
-    with file_errors(memo.folder / path / FILE, "what prepare knows of a part", f"delete {memo.folder} and try again"):
-        written: dict[str, Any] = json.loads((memo.folder / path / FILE).read_bytes())
+    memo.check([memo.folder / path / FILE])
+    written: dict[str, Any] = json.loads((memo.folder / path / FILE).read_bytes())
     findings = [Finding(**finding) for finding in written.pop("findings")]
     return Part(source, path.split("/")[1], path, findings=findings, **written)
 

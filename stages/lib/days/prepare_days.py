@@ -64,6 +64,7 @@ def _check_target(state: State, settings: Prepare) -> None:
 
 
 def _write_output(state: State, memo: Memo, output: Path, left_out: LeftOut) -> None:
+    memo.check(memo.folder / day.file for day in state.days.values())
     with atomic_write(output) as temporary:
         temporary.mkdir()
         for date, day in state.days.items():

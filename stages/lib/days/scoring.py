@@ -39,10 +39,11 @@ def open_days_to_score(
     """
     with open_days(source, schema, memo_folder, left_out) as (memo, parts, state):
         first = "" if since is None else since.isoformat()
-        files = [str(memo.folder / day.file) for name, day in state.days.items() if name >= first]
+        files = [memo.folder / day.file for name, day in state.days.items() if name >= first]
         if not files:
             raise InputError(f"{source}: no session reaches a scored page view{f' since {first}' if first else ''}")
-        sessions = connect_duckdb().read_parquet(files)
+        memo.check(files)
+        sessions = connect_duckdb().read_parquet([str(file) for file in files])
         for feature in schema.features:
             if feature not in sessions.columns:
                 lacking = ", ".join(parts[0].missing)

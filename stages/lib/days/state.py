@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from stages.lib.common.errors import InputError
 from stages.lib.common.files import write_json
 from stages.lib.days.memo import Memo
 
@@ -76,6 +77,7 @@ def _saved(memo: Memo) -> list[tuple[Path, State]]:
     """All states in the memo, of other settings too, which know other parts since their parts have other names."""
     states = []
     for path in sorted((memo.folder / KIND).glob(f"*/{FILE}")):
-        with suppress(ValueError, KeyError, TypeError):  # a damaged one is not there
+        with suppress(InputError):  # a damaged one is not there
+            memo.check([path])
             states.append((path.parent, State.load(path.parent)))
     return states

@@ -84,10 +84,15 @@ class Update:
         """A table of several sources, which the column `source` names; `others` are in folders outside the memo."""
         folders = {source: self.memo.folder / source for source in sources} | dict(others or {})
         paths = {str(path): source for source, folder in folders.items() for path in (folder / name).glob("*.parquet")}
+        self.memo.check(Path(path) for path, source in paths.items() if source in sources)
         table = self.engine.local.read_parquet(list(paths), filename=True, union_by_name=True)
         # All numbers are whole, but engines write some sums as others.
         table = table.cast({column: "int64" for column, type_ in table.schema().items() if type_.is_floating()})
         return table.mutate(source=table.filename.cases(*paths.items())).drop("filename")
+
+    def _read_file(self, file: str) -> Table:
+        self.memo.check([self.memo.folder / file])
+        return self.engine.local.read_parquet(self.memo.folder / file)
 
     def _known_visits(self, new_visits: Table) -> tuple[Table, Table]:
         """The visits of the state's sources, and those of them that do not count; both without rows if it is empty."""
@@ -95,7 +100,7 @@ class Update:
         if self.before.sources:
             known = self._read("visits", self.before.sources)
         if self.before.superseded:
-            superseded = self.engine.local.read_parquet(self.memo.folder / self.before.superseded)
+            superseded = self._read_file(self.before.superseded)
         return known, superseded
 
     def _merge(self, pieces: Table) -> dict[str, Path]:
@@ -136,7 +141,7 @@ class Update:
         for date in sorted(dates):
             of_day = rows.filter(_.date == date).drop("date")
             if date in days:
-                earlier = self.engine.local.read_parquet(self.memo.folder / days.pop(date).file)
+                earlier = self._read_file(days.pop(date).file)
                 of_day = earlier.select(of_day.columns).anti_join(replaced, SESSION).union(of_day)
             if day := self._write_day(date, of_day):
                 days[date] = day
