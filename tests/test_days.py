@@ -2,6 +2,7 @@
 
 import random
 from datetime import date, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import as_table, random_log
 from day_logs import KINDS, DayLog, in_order, log_parts, logged_in
-from hypothesis import Phase, assume, given, settings
-from hypothesis import strategies as st
 
 from stages import score
 from stages.lib.common.errors import InputError
@@ -28,24 +27,25 @@ pytestmark = pytest.mark.slow
 GLOBAL = {"session_ids": "global"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-# Without the search for a smaller example, which would take hours
-@settings(max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-@given(seed=st.integers(0, 10**6), order=st.permutations(range(3)))
+# All but in turn, in which test_days_dvc adds days. What arrives first of the fourth is too little to be prepared.
+ORDERS = [order for order in permutations(range(3)) if order != (0, 1, 2)]
+SEEDS = (0, 1, 2, 13, 4)
+
+
+@pytest.mark.parametrize(("kind", "order", "seed"), [*zip(KINDS, ORDERS, SEEDS, strict=True)])
 def test_parts_in_any_order_give_what_the_whole_log_gives(
-    tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int, order: list[int]
+    tmp_path: Path, kind: str, order: tuple[int, ...], seed: int
 ) -> None:
     change, changes = KINDS[kind]
     parts = log_parts(seed, change, n_parts=3)
-    one_by_one, at_once = (DayLog(tmp_path_factory.mktemp(name), **changes) for name in ("one_by_one", "at_once"))
+    one_by_one, at_once = (DayLog(tmp_path / name, **changes) for name in ("one_by_one", "at_once"))
     for number in order:
         one_by_one.write(number, parts[number])
         actual = outcome(one_by_one)
     at_once.learn_parts_of(one_by_one)
     for number, part in enumerate(parts):
         at_once.write(number, part)
-    assert actual == outcome(at_once)
-    assume(isinstance(actual, dict))
+    assert actual == at_once.run()
     expected = at_once.rows_without_days()
     columns = [*expected.columns]
     pd.testing.assert_frame_equal(in_order(one_by_one.rows, columns), in_order(expected, columns))
