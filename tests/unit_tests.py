@@ -5,7 +5,7 @@ those that take several seconds. `make unit` runs the unit tests only.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     global _running
     only_unit_tests = collector.config.option.markexpr == "not slow"
     _running = collector if only_unit_tests and isinstance(collector, pytest.Module) else None
