@@ -31,6 +31,14 @@ TINY = {
     "train_strong.candidates": [{}, {"dropout": 0.3}],
     "train_reference.trees.max_iter": 5,
 }
+# What a course can do without if another tests it: each is a network that is trained once more.
+LEAST = {
+    "validation.folds": 0,
+    "validation.calibration": "none",
+    "validation.extra_seeds": 0,
+    "train_strong.network.ensemble_size": 1,
+    "train_strong.candidates": [{}],
+}
 
 
 def make_recipe(target: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from benchmarks.tools import REMOVED, ROOT
+from stages.lib.common.errors import InputError
 from stages.lib.common.model_params import Encoding
 from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Dtype, Schema
@@ -115,3 +117,12 @@ def zip_bytes(content: bytes | str, *names: str) -> bytes:
         for name in names:
             archive.writestr(name, content)
     return file.getvalue()
+
+
+def load_error() -> str:
+    """The one line in which the params.yaml of the working folder is refused."""
+    with pytest.raises(InputError) as raised:
+        Params.load()
+    text = str(raised.value)
+    assert len(text.splitlines()) == 1
+    return text

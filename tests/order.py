@@ -7,11 +7,11 @@ import pytest
 
 # All that take more than 15 seconds. The first builds the pipeline, which the second does not need.
 LONGEST = (
-    *("test_branches", "test_cluster_grid", "test_faults", "test_pipeline", "test_engines", "test_benchmarks"),
-    *("test_own_data", "test_days", "test_several_views", "test_days_dvc", "test_remotes", "test_grid"),
-    *("test_dvc_display", "test_documentation", "test_out_of_core", "test_score", "test_export"),
-    *("test_tracker_logs", "test_wide_tables", "test_fit", "test_fuzz", "test_contributing"),
-    *("test_training_leakage", "test_values", "test_workflows", "test_security", "test_tooling", "test_model"),
+    *("test_branches", "test_days", "test_faults", "test_days_dvc", "test_cluster_grid", "test_engines", "test_grid"),
+    *("test_remotes", "test_fuzz", "test_benchmarks", "test_own_data", "test_fit", "test_ensembles", "test_score"),
+    *("test_out_of_core", "test_several_views", "test_tracker_logs", "test_values", "test_dvc_display"),
+    *("test_pipeline", "test_documentation", "test_export", "test_wide_tables", "test_contributing"),
+    *("test_training_leakage", "test_workflows", "test_security", "test_tooling", "test_model"),
     *("test_bad_columns", "test_left_out_columns", "test_feature_leakage", "test_report_by_view"),
 )
 

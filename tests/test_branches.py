@@ -281,16 +281,6 @@ def test_a_conflict_in_params_has_to_be_resolved_by_hand(branches: Clone, tmp_pa
     assert repro.returncode != 0 and "params.yaml" in repro.stderr and "Traceback" not in repro.stderr
 
 
-def test_files_that_stages_write_are_not_merged_line_by_line(built_checkout: Checkout) -> None:
-    stages = yaml.safe_load(built_checkout.file("dvc.lock"))["stages"].values()
-    outs = [out["path"] for stage in stages for out in stage["outs"]]
-    committed = [path for path in built_checkout.git("ls-files").splitlines() if path.startswith(tuple(outs))]
-    assert len(committed) > 20
-    for line in built_checkout.git("check-attr", "merge", "--", "dvc.lock", *committed).splitlines():
-        assert line.endswith(": merge: unset"), line
-    assert built_checkout.git("check-attr", "merge", "--", "params.yaml").endswith(": merge: unspecified\n")
-
-
 def test_experiments_are_removed(clone: Clone, sweep: Sweep, in_workspace: Figures, branches: Clone) -> None:
     clone.dvc("exp", "remove", "--all-commits")
     assert clone.git("for-each-ref", "--format", "%(refname)", "refs/exps/*/*/*") == ""

@@ -36,8 +36,8 @@ def table(log: list[Event]) -> pa.Table:
 # Every feature ----------------------------------------------------
 
 
-@pytest.mark.parametrize("at_view", [1, 2, 3, 5])
-@pytest.mark.parametrize("seed", [1, 2])
+# Several views at once, as below, have the others.
+@pytest.mark.parametrize(("seed", "at_view"), [(1, 1), (1, 2), (2, 3), (2, 5)])
 def test_every_feature_of_every_session_is_as_worked_out_event_by_event(seed: int, at_view: int) -> None:
     log = random_log(seed)
     assert differences(session_table(log, click_settings(at_view)), session_rows(log, at_view)) == []

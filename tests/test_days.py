@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import as_table, random_log
 from day_logs import KINDS, DayLog, in_order, log_parts, logged_in
-from hypothesis import Phase, assume, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from stages import score
@@ -29,10 +29,14 @@ pytestmark = pytest.mark.slow
 GLOBAL = {"session_ids": "global"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
 # Without the search for a smaller example, which would take hours
-@settings(max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-@given(seed=st.integers(0, 10**6), order=st.permutations(range(3)))
+@settings(max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
+@given(kind=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 10**6), order=st.permutations(range(3)))
+@example(kind="ids of each visitor", seed=0, order=[0, 2, 1])
+@example(kind="without visitors", seed=1, order=[1, 0, 2])
+@example(kind="several visitors", seed=2, order=[1, 2, 0])
+@example(kind="without sessions", seed=13, order=[2, 0, 1])
+@example(kind="bots", seed=4, order=[2, 1, 0])
 def test_parts_in_any_order_give_what_the_whole_log_gives(
     tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int, order: list[int]
 ) -> None:

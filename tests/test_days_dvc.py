@@ -12,10 +12,12 @@ import documentation
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from checkout import TINY, Checkout, Clone
+from checkout import LEAST, TINY, Checkout, Clone
 from helpers import ROOT
 
 from stages.lib.common.params import Params
+from stages.lib.dataset.sessions import read_sessions
+from stages.lib.evaluation.registry import MODELS
 from stages.lib.simulation.click_log import simulate_log
 from stages.simulate import by_day
 
@@ -137,19 +139,36 @@ def test_split_reads_the_latest_days_only(history: tuple[Checkout, list[dict[str
     assert days in left_out
 
 
-def test_the_example_of_the_docs(tmp_path: Path) -> None:
-    shop = {"simulate.sessions": 600, "simulate.purchases": 120, "simulate.days": 12, "simulate.daily": True}
-    scored = {"prepare.clicks.score_at_views": [1, 3, 5], "split.strategy": "temporal"}
-    checkout, executed, output = Checkout(tmp_path / "shop", **DAYS | shop | scored), set(), ""
+# The example of the docs --------------------------------------------
+
+SHOP = {"simulate.sessions": 600, "simulate.purchases": 120, "simulate.days": 12, "simulate.daily": True}
+VIEWS = [1, 3, 5]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, set[documentation.Command], str]:
+    """A checkout in which the commands were run, these, and what they have printed.
+
+    On the first morning no model is trained: on the second one all are, by the same command.
+    """
+    scored = {"prepare.clicks.score_at_views": VIEWS, "split.strategy": "temporal"}
+    checkout = Checkout(tmp_path_factory.mktemp("example") / "shop", **DAYS | LEAST | SHOP | scored)
     # In order, with those that come twice
-    (example,) = [commands for commands in documentation.sections() if ("mkdir", "data/days") in commands]
-    for command in example:
+    (commands,) = [commands for commands in documentation.sections() if ("mkdir", "data/days") in commands]
+    output, training = "", ("dvc", "repro", "evaluate")
+    first = commands.index(training)
+    assert training in commands[first + 1 :]
+    for command in [*commands[:first], ("dvc", "repro", "split"), *commands[first + 1 :]]:
         # As a shell reads it, which replaces patterns
         line = " ".join(word if "[" in word else shlex.quote(word) for word in command)
         ran = checkout.run("bash", "-c", line)
         assert ran.returncode == 0, f"{line}: {ran.stdout}{ran.stderr}"
         output += ran.stdout
-        executed.add(command)
+    return checkout, {*commands}, output
+
+
+def test_the_example_of_the_docs(example: tuple[Checkout, set[documentation.Command], str]) -> None:
+    checkout, executed, output = example
     assert not documentation.not_run("python -m stages.simulate data/nine_days", executed)
     assert [line for line in output.splitlines() if "new of" in line] == [
         f"{new} new of {parts} parts" for new, parts in ((7, 7), (1, 8), (0, 8))
@@ -158,16 +177,38 @@ def test_the_example_of_the_docs(tmp_path: Path) -> None:
     assert {*scores["time"].str[:10]} == {"2015-01-08"} and not scores["session"].duplicated().any()
 
 
-@pytest.mark.parametrize("seconds", [2.5, 5.0])
-def test_a_killed_prepare_goes_on(
-    history: tuple[Checkout, list[dict[str, bytes]]], tmp_path: Path, seconds: float
+def test_every_model_predicts_and_is_evaluated_at_each_view(
+    example: tuple[Checkout, set[documentation.Command], str],
 ) -> None:
+    data = example[0].folder / "data"
+    evaluation, test = example[0].json("metrics/evaluation.json"), read_sessions(data / "split/test_targets.parquet")
+    views, targets = test.column("view"), test.column("target")
+    assert [each["view"] for each in evaluation["by_view"]] == VIEWS
+    for each in evaluation["by_view"]:
+        assert each["rows"] == (views == each["view"]).sum()
+        assert each["purchases"] == targets[views == each["view"]].sum()
+        for model in MODELS:
+            figures = each["models"][model.name]
+            assert figures["auc_ci_low"] <= figures["auc"] <= figures["auc_ci_high"]
+    for model in MODELS:
+        predictions = read_sessions(data / f"predictions/{model.name}.parquet")
+        assert (predictions.column("view") == views).all()
+        assert (predictions.column("key") == test.column("key")).all()
+
+
+def test_the_report_has_a_section_by_page_view(example: tuple[Checkout, set[documentation.Command], str]) -> None:
+    for name in ("metrics/report.html", "metrics/summary.md", "MODEL_CARD.md"):
+        document = example[0].file(name).decode()
+        assert "By page view" in document and "worth acting on" in document and "DeLong" not in document
+
+
+def test_a_killed_prepare_goes_on(history: tuple[Checkout, list[dict[str, bytes]]], tmp_path: Path) -> None:
     checkout, (_, eight) = history
     clone = Clone(checkout, tmp_path / "clone")
     shutil.copytree(checkout.folder / SOURCE, clone.folder / SOURCE)
     command = ("python", "-m", "stages.prepare", SOURCE, SESSIONS)
     process = clone.start(*command)
-    time.sleep(seconds)
+    time.sleep(4)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (clone.folder / SESSIONS).exists()

@@ -24,6 +24,8 @@ TRAIN, TEST, MODEL = Path("train.parquet"), Path("test.parquet"), Path("model")
 PREDICTIONS, OUT_OF_FOLD, IMPORTANCE = Path("predictions.parquet"), Path("out_of_fold.parquet"), Path("importance.csv")
 PATHS = (TRAIN, TEST, MODEL, PREDICTIONS, OUT_OF_FOLD, IMPORTANCE)
 
+pytestmark = pytest.mark.slow
+
 
 def params_with(strategy: str = "stratified", **validation: Any) -> Params:
     return COMMITTED.model_copy(
@@ -71,7 +73,6 @@ def train(ensemble_size: int, params: Params) -> list[Any]:
     return spy.results[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["stratified", "grouped"])
 def test_the_target_of_a_row_changes_no_out_of_fold_prediction_of_it(
     strategy: str, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
@@ -90,7 +91,6 @@ def test_the_target_of_a_row_changes_no_out_of_fold_prediction_of_it(
     assert not np.array_equal(after[1][1].probabilities, before[1][1].probabilities)
 
 
-@pytest.mark.slow
 def test_as_many_members_as_folds_need_no_further_training(frame: pd.DataFrame) -> None:
     assert len(train(3, params_with(folds=3))) == 3
     assert len(train(3, params_with(folds=3, extra_seeds=1))) == 6
@@ -99,7 +99,6 @@ def test_as_many_members_as_folds_need_no_further_training(frame: pd.DataFrame) 
     assert len(train(1, params_with(folds=3))) == 4
 
 
-@pytest.mark.slow
 def test_no_member_is_trained_on_the_oldest_rows_only(frame: pd.DataFrame) -> None:
     """With temporal folds, an ensemble has parts of its own."""
     trained = train(3, params_with("temporal", folds=3))
@@ -119,7 +118,6 @@ def test_the_saved_ensemble_predicts_the_mean_of_its_members(frame: pd.DataFrame
         assert ((rest > 0) & (rest < 2)).all()
 
 
-@pytest.mark.slow
 def test_two_workers_write_the_same_bytes_as_one_process(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     for cores in (1, 2):

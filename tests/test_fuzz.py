@@ -4,6 +4,7 @@ import random
 import traceback
 from collections.abc import Iterator
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ TABLE = {"prepare.source_type": "sessions", "prepare.target": "buys"}
 LOG_COLUMNS = (*REQUIRED, "page", "page_type", "price", "quantity", "tab_visible")
 LOG = {"prepare.clicks.columns": {name: name for name in LOG_COLUMNS}}
 ROWS, COLUMNS = 200, 8  # of a table
-N_BATCHES, BATCH = 10, 30
+N_BATCHES, TABLES = 10, 20  # mutants of tables in a batch; of each log it has one, which takes ten times as long
+
+Source = tuple[pd.DataFrame, dict[str, Any]]
 
 
 def own_table() -> pd.DataFrame:
@@ -43,24 +46,24 @@ def own_log() -> pd.DataFrame:
 
 
 @cache
-def sources() -> list[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Tables and logs of a few hundred rows that can be prepared, and the params that read them."""
-    known: list[tuple[pd.DataFrame, dict[str, Any]]] = [(own_table(), TABLE), (own_log(), LOG)]
-    tables = [
+def sources() -> tuple[list[Source], list[Source]]:
+    """Tables, and logs, of a few hundred rows that can be prepared, and the params that read them."""
+    tables, logs = [(own_table(), TABLE)], [(own_log(), LOG)]
+    known = [
         ("online_shoppers_intention.csv", ",", TABLE | {"prepare.target": "Revenue"}),
         (BANK.name, ";", {name: value for name, value in BANK.params.items() if name != "prepare.drop"}),
         ("coil2000.csv", ",", TABLE | {"prepare.target": "CARAVAN"}),
     ]
-    for name, delimiter, params in tables:
+    for name, delimiter, params in known:
         if (SHARED_DATA / name).is_file():
             table = pd.read_csv(SHARED_DATA / name, sep=delimiter)
             table = table[:: len(table) // ROWS][:ROWS].iloc[:, -COLUMNS:]
-            known.append((table[[column for column in table if table[column].nunique() > 1]], params))
+            tables.append((table[[column for column in table if table[column].nunique() > 1]], params))
     if Path(REES46.path).is_file():
         log = pd.read_csv(REES46.path)
         buyers = log.user_id[log.event_type == "purchase"].unique()[:40]
-        known.append((log[log.user_id.isin([*buyers, *log.user_id.unique()[:40]])], REES46.params))
-    return known
+        logs.append((log[log.user_id.isin([*buyers, *log.user_id.unique()[:40]])], REES46.params))
+    return tables, logs
 
 
 def fault(run_stage: RunStage, source: Path, what: str) -> str | None:
@@ -86,9 +89,8 @@ def fault(run_stage: RunStage, source: Path, what: str) -> str | None:
 def test_a_mutated_file_is_prepared_or_refused_in_one_line(
     run_stage: RunStage, write_params: WriteParams, write_source: WriteSource, batch: int
 ) -> None:
-    rng, faults, known = random.Random(batch), [], sources()
-    for number in range(BATCH):
-        table, params = known[number % len(known)]
+    rng, faults, (tables, logs) = random.Random(batch), [], sources()
+    for number, (table, params) in enumerate([*logs, *islice(cycle(tables), TABLES)]):
         mutant = mutate(rng, table)
         write_params(**params | {f"prepare.csv.{name}": value for name, value in mutant.csv.items()})
         path = write_source(mutant.content, mutant.name)
@@ -100,7 +102,8 @@ def test_a_mutated_file_is_prepared_or_refused_in_one_line(
 
 # Params -----------------------------------------------------------
 
-MAX_RUNS = 2  # for each key, or for the keys of a mapping that are tried together
+# For each key, or for the keys of a mapping that are tried together; a log takes ten times as long as a table.
+MAX_RUNS = {"table": 2, "log": 1}
 MAPPINGS = ("prepare.clicks.columns.", "prepare.clicks.events.", "prepare.clicks.page_types.")
 # Without these, nothing is aggregated, which would hide what the other keys of their mapping do.
 ALONE = {*(MAPPINGS[0] + name for name in REQUIRED), MAPPINGS[1] + "view", MAPPINGS[1] + "purchase"}
@@ -157,8 +160,8 @@ def test_params_that_are_empty_or_of_another_shape_are_used_or_refused_in_one_li
             n_accepted += 1
     # What the params can do is tried on a table or a log, with the first shapes of a key that are accepted.
     for (key, number), changes in runs.items():
-        if section == "prepare" and number < MAX_RUNS:
-            is_log = key.startswith("prepare.clicks")
+        is_log = key.startswith("prepare.clicks")
+        if section == "prepare" and number < MAX_RUNS["log" if is_log else "table"]:
             write_params(**(LOG if is_log else TABLE) | changes)
             faults.append(fault(run_stage, Path("log.parquet" if is_log else "table.csv"), f"{changes}"))
     found = [text for text in faults if text]

@@ -27,6 +27,7 @@ def test_a_training_stage_starts_its_workers_before_it_loads_anything_large(stag
     assert len(modules) <= MAX_MODULES
 
 
+@pytest.mark.slow
 def test_what_trains_a_network_loads_tensorflow_without_what_keras_only_wraps() -> None:
     modules = loaded("import stages.lib.modeling.model, stages.lib.modeling.network_stage")
     assert "tensorflow" in modules and "keras" in modules

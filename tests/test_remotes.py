@@ -1,4 +1,7 @@
-"""Data and models shared through remotes, as documented: between clones, with real servers on this machine."""
+"""Data and models shared through remotes, as documented: between clones, with real servers on this machine.
+
+What the documentation says of each remote is tried on each; what DVC does alike for all of them, on one or two.
+"""
 
 import os
 import shutil
@@ -191,7 +194,7 @@ def with_variant(owner: Clone, variant: Checkout, folder: Path) -> Clone:
     return clone
 
 
-@pytest.mark.parametrize("shared", ["s3", "ssh", "http"], indirect=True)
+@pytest.mark.parametrize("shared", ["ssh"], indirect=True)
 def test_a_killed_pull_is_resumed(shared: Shared, colleague: Clone) -> None:
     remote, owner = shared
     size = sum(len(owner.file(name)) for name in outputs(owner))
@@ -208,7 +211,7 @@ def test_a_killed_pull_is_resumed(shared: Shared, colleague: Clone) -> None:
     assert "are in sync" in colleague.dvc("status", "--cloud")
 
 
-@pytest.mark.parametrize("shared", READABLE, indirect=True)
+@pytest.mark.parametrize("shared", ["folder", "s3"], indirect=True)
 def test_a_lost_or_changed_object_in_the_remote_is_an_error_that_names_the_file(
     shared: Shared, colleague: Clone
 ) -> None:
@@ -225,7 +228,7 @@ def test_a_lost_or_changed_object_in_the_remote_is_an_error_that_names_the_file(
     assert colleague.has_outputs_of(owner) and not corrupt_objects(colleague.cache)
 
 
-@pytest.mark.parametrize("shared", ["folder", "s3"], indirect=True)
+@pytest.mark.parametrize("shared", ["s3"], indirect=True)
 def test_a_lost_file_of_a_model_comes_back_when_the_model_s_file_list_is_pushed_again(
     shared: Shared, colleague: Clone
 ) -> None:
@@ -246,7 +249,7 @@ def test_a_lost_file_of_a_model_comes_back_when_the_model_s_file_list_is_pushed_
     assert colleague.has_outputs_of(owner) and not corrupt_objects(colleague.cache)
 
 
-@pytest.mark.parametrize("shared", READABLE, indirect=True)
+@pytest.mark.parametrize("shared", ["folder"], indirect=True)
 def test_without_verify_dvc_accepts_a_corrupt_object(shared: Shared, colleague: Clone) -> None:
     """This is why the README sets `verify`: if this test fails one day, the README can leave it out."""
     remote, owner = shared
@@ -258,7 +261,7 @@ def test_without_verify_dvc_accepts_a_corrupt_object(shared: Shared, colleague: 
     assert corrupt_objects(colleague.cache) == {object_name(owner.file(TRAIN))}
 
 
-@pytest.mark.parametrize("remote_type", WRITABLE)
+@pytest.mark.parametrize("remote_type", ["s3"])
 def test_two_people_push_at_once(remote_type: str, built_checkout: Checkout, variant: Clone, tmp_path: Path) -> None:
     with REMOTE_TYPES[remote_type](tmp_path) as remote:
         one = Clone(built_checkout, tmp_path / "one", with_cache=True)

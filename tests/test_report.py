@@ -1,4 +1,4 @@
-"""The report: the page, the summary and the model card show every model's figures, and the page needs nothing else."""
+"""The report: the page, the summary and the model card show every model's figures."""
 
 import html
 import json
@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +16,17 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import ROOT, RunStage, WriteParams
-from metrics_folder import (
-    DATA,
-    MODELS,
-    NETWORKS,
-    evaluation,
-    grid_results,
-    slices,
-    write_csv,
-    write_json,
-    write_metrics,
-)
+from metrics_folder import DATA, MODELS, evaluation, grid_results, slices, write_csv, write_json, write_metrics
+from report_page import CURVES, Reader, full_page, pictures, text
 from sklearn.metrics import brier_score_loss, log_loss
 
 from stages.lib.evaluation import registry
 from stages.lib.evaluation.registry import RegisteredModel
-from stages.lib.reporting.render import render
-from stages.lib.reporting.report import gather, score_constant_prediction
-from stages.lib.reporting.style import PALETTE
+from stages.lib.reporting.report import score_constant_prediction
 
 PAGE, SUMMARY, CARD = Path("metrics/report.html"), Path("metrics/summary.md"), Path("MODEL_CARD.md")
 PATHS = ("metrics", PAGE, SUMMARY, CARD, "metrics/grid.svg")
 LABELS = {model.name: model.label for model in registry.MODELS}
-CURVES = ("roc", "precision_recall", "calibration", "cumulative_gains")
 
 Write = Callable[[], tuple[str, str]]
 
@@ -64,45 +51,7 @@ def write_report(folder: Path, run_stage: RunStage) -> Write:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page with everything in it."""
-    folder = write_metrics(tmp_path_factory.mktemp("metrics"))
-    write_json(folder / "evaluation.json", evaluation() | {"slices": slices()})
-    variables = gather(folder)
-    return render("report.html.jinja", variables | {"simulated": True, "params": "seed: 42  # <i>\n"})
-
-
-class Reader(HTMLParser):
-    """The tags of a page, and its text by the heading above it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.sections: dict[str, str] = {"": ""}
-        self.tag = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.tag = tag
-
-    def handle_data(self, data: str) -> None:
-        if self.tag in ("h2", "h3") and data.strip():
-            self.sections[data] = ""
-        elif self.tag != "style":
-            self.sections[list(self.sections)[-1]] += f"{data} "
-
-    def handle_endtag(self, tag: str) -> None:
-        self.tag = ""
-
-
-def text(page: str) -> str:
-    return " ".join(" ".join(Reader(page).sections.values()).split())
-
-
-def pictures(page: str) -> dict[str, str]:
-    """The SVGs of a page by name."""
-    svgs = re.finditer(r'<svg[^>]*aria-labelledby="(\w+)-title.*?</svg>', page, re.DOTALL)
-    return {svg[1]: svg[0].replace("&#39;", "'") for svg in svgs}
+    return full_page(tmp_path_factory.mktemp("metrics"))
 
 
 def change_scores(folder: Path, name: str, **changes: Any) -> None:
@@ -181,65 +130,11 @@ def test_without_slices_all_documents_say_so_or_nothing(folder: Path, write_repo
     assert "not evaluated by slices" not in CARD.read_text(encoding="utf-8")
 
 
-def test_the_table_of_contents_has_every_section(page: str) -> None:
-    tags = Reader(page).tags
-    sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
-    assert len(sections) >= 9
-    assert [attributes["href"] for tag, attributes in tags if tag == "a"] == [f"#{name}" for name in sections]
-
-
 def test_a_constant_prediction_scores_as_scikit_learn_computes_it() -> None:
     targets = np.repeat([0, 1], [70, 30])
     scores = score_constant_prediction({"rows": 100, "purchases": 30})
     assert scores["log_loss"] == pytest.approx(log_loss(targets, np.full(100, 0.3)))
     assert scores["brier"] == pytest.approx(brier_score_loss(targets, np.full(100, 0.3)))
-
-
-def test_every_model_is_in_every_curve_in_a_style_of_its_own(page: str) -> None:
-    svgs = pictures(page)
-    assert {"aucs", *CURVES, "loss", "grid"} <= set(svgs)
-    for name in ("aucs", *CURVES, "loss"):
-        for style, model in enumerate(MODELS if name != "loss" else NETWORKS):
-            assert f"var(--line-{style % len(PALETTE)})" in svgs[name]
-            assert LABELS[model] in svgs[name]
-    styles = set(re.findall(r'style="([^"]*var\(--line-\d\)[^"]*)"', svgs["roc"]))
-    assert len(styles) == len(MODELS), "no two models have both the color and the dash of the other"
-    for color in range(len(PALETTE)):
-        assert any(f"var(--line-{color})" in style for style in styles)
-
-
-def test_pictures_have_a_description_and_the_colors_and_the_font_of_the_page(page: str) -> None:
-    for name, svg in pictures(page).items():
-        assert "currentColor" in svg and "<text" in svg
-        assert "font-family" not in svg and "DejaVu" not in svg
-        assert not re.search("#(?!000000)[0-9a-f]{6}", svg), name
-        assert re.search(rf'<title id="{name}-title">\S.*<desc id="{name}-description">\S', svg, re.DOTALL)
-    for style, (light, dark) in enumerate(PALETTE):
-        assert f"--line-{style}: {light};" in page and f"--line-{style}: {dark};" in page
-
-
-def test_the_page_is_self_contained(page: str) -> None:
-    assert not re.search(r"https?:|<script|\ssrc=|@import|\son\w+=|url\((?!#)", page)
-    links = [attributes.get("href") or "#" for _, attributes in Reader(page).tags]
-    assert all(link.startswith(("#", "data:,")) for link in links)
-    assert len(page.encode()) < 400_000
-
-
-def test_ids_are_unique_and_every_reference_has_its_id(page: str) -> None:
-    tags = Reader(page).tags
-    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    references = set(re.findall(r'(?:href="|url\()#([^")]+)', page))
-    references |= {name for _, attributes in tags for name in (attributes.get("aria-labelledby") or "").split()}
-    assert references and references <= set(ids)
-    assert all("scope" in attributes for tag, attributes in tags if tag == "th")
-
-
-def test_text_from_the_data_is_escaped(page: str) -> None:
-    assert "<b>" not in page and "<i>" not in page
-    assert "&lt;b&gt;&amp;" in pictures(page)["importance_base"]
-    assert "<code>&lt;b&gt;&amp;</code> has an AUC of 0.931" in page
-    assert "seed: 42  # &lt;i&gt;" in page
 
 
 def test_the_same_metrics_give_the_same_bytes_in_another_process(folder: Path, write_report: Write) -> None:

@@ -1,12 +1,11 @@
 """Logs as trackers write them give the sessions that were meant, and everything left out or changed is reported."""
 
-from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import SHARED_DATA, PrepareTable, RunStage, WriteParams, WriteSource
+from helpers import PrepareTable, WriteParams, WriteSource
 from tracker_logs import (
     LOG,
     LOGGED_IN,
@@ -26,7 +25,6 @@ from tracker_logs import (
 
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Schema
-from stages.lib.dataset.sessions import read_sessions
 from stages.lib.preparation import partitions
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.scoring import sessions_to_score
@@ -36,7 +34,6 @@ HARD = (
     "a log-in before the purchase", "visitors that are null", "no sessions, and every row twice", "every row twice",
     "a bot", "ids that are unique within a visitor only",
 )  # fmt: skip
-CASES = SHARED_DATA.parent / "cases"
 
 
 # What was meant ---------------------------------------------------
@@ -255,52 +252,3 @@ def test_rows_that_differ_in_a_column_that_is_not_used_are_no_duplicates(prepare
     rows = pd.concat([LOG, LOG]).assign(event_id=range(2 * len(LOG)))
     table, findings = prepared_table(prepare, TrackerLog(rows, columns_of(LOG)), "a.parquet")
     assert len(table) == SESSIONS and not findings
-
-
-# The files of the issue -------------------------------------------
-
-RETAILROCKET = {
-    "prepare.clicks.columns": {
-        "time": "timestamp", "visitor": "visitorid", "session": None, "event": "event", "page": "itemid",
-    },
-    "prepare.clicks.events.add": ["addtocart"],
-    "prepare.clicks.events.purchase": ["transaction"],
-}  # fmt: skip
-FILES: dict[str, tuple[dict[str, Any], int]] = {
-    "log.parquet": ({}, 338),
-    "log_null_visitors.csv": ({}, 338),
-    "log_null_session.csv": ({"prepare.clicks.missing_session": "drop"}, 338),
-    "log_login.csv": ({}, 338),
-    "log_no_session.csv": (RETAILROCKET, 338),
-    "log_event_names.csv": (
-        {"prepare.clicks.events.add": ["add_to_cart"], "prepare.clicks.events.purchase": ["purchase", "Purchase"]},
-        338,
-    ),
-    "log_twice.parquet": ({}, 338),
-    "log_refunds.csv": ({}, 393),
-}
-
-
-@pytest.mark.skipif(not CASES.is_dir(), reason="the files of the issue are not beside the checkout")
-@pytest.mark.parametrize("name", FILES)
-def test_the_files_of_the_issue_are_read_as_they_should_be(
-    name: str, run_stage: RunStage, write_params: WriteParams
-) -> None:
-    params, scored = FILES[name]
-    write_params(**PARAMS | params)
-    ran = run_stage("prepare", CASES / name, OUTPUT)
-    assert ran.code == 0, ran.err
-    table = read_sessions(OUTPUT).to_arrow()
-    assert (len(table), sum(table["bought"].to_pylist())) == (scored, 55)
-    if name not in ("log_null_visitors.csv", "log_null_session.csv", "log_refunds.csv"):
-        seconds, visits = table["sessionTime"].to_pandas(), table["frequencyVisit"].to_pylist()
-        assert (seconds.median(), round(seconds.mean(), 2), max(visits)) == (98.5, 96.72, 2)
-
-
-@pytest.mark.skipif(not CASES.is_dir(), reason="the files of the issue are not beside the checkout")
-def test_a_time_in_any_unit_gives_the_same_bytes(run_stage: RunStage, write_params: WriteParams) -> None:
-    write_params(**PARAMS)
-    for name in ("log.parquet", "log_microseconds.parquet", "log_nanoseconds.parquet", "log_float_seconds.csv"):
-        assert run_stage("prepare", CASES / name, Path(f"{name}.prepared")).code == 0
-    expected = Path("log.parquet.prepared").read_bytes()
-    assert all(path.read_bytes() == expected for path in Path().glob("*.prepared"))

@@ -5,7 +5,7 @@ those that take several seconds. `make unit` runs the unit tests only.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
 SLOW_MODULES = ("tensorflow", "pyspark")
 SLOW_COMMANDS = ("stages.", "dvc", "multiprocessing.forkserver")
 
-_running: pytest.Item | None = None  # the unit test
+_running: pytest.Item | pytest.Collector | None = None  # the unit test, or the file of unit tests that is imported
 
 
 @pytest.hookimpl
@@ -31,6 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "run_stage" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    global _running
+    only_unit_tests = collector.config.option.markexpr == "not slow"
+    _running = collector if only_unit_tests and isinstance(collector, pytest.Module) else None
+    try:
+        return (yield)
+    finally:
+        _running = None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,7 +65,7 @@ def _fail_if_slow(event: str, arguments: tuple[Any, ...]) -> None:
         what = f"starts {' '.join(map(str, arguments[1]))[:100]}"
     else:
         return
-    raise AssertionError(f"{_running.nodeid} {what}: mark it with @pytest.mark.slow")
+    raise AssertionError(f"{_running.nodeid} {what}: mark it with pytest.mark.slow")
 
 
 sys.addaudithook(_fail_if_slow)
