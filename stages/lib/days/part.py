@@ -18,7 +18,7 @@ from stages.lib.preparation.clicks import visits_and_moments
 from stages.lib.preparation.engine import Engine
 from stages.lib.preparation.event_rows import Removed, complete_sessions, cut_sessions
 from stages.lib.preparation.events import SESSION, Events, normalize_events
-from stages.lib.preparation.partitions import count_partitions, partition_by_visitor
+from stages.lib.preparation.partitions import count_partitions, parquet_options, partition_by_visitor
 from stages.lib.preparation.reader import open_source
 from stages.lib.preparation.visitors import assign_visitors
 
@@ -108,11 +108,12 @@ def write_tables(
         (folder / name).mkdir()
     partitions = partition_by_visitor(events, count_partitions(n_events, clicks, engine), engine)
     ends = _edges(engine.local.read_parquet(partitions), clicks) if only_edges else None
+    options = parquet_options(engine.is_local)
     for number, partition in enumerate(partitions):
         with engine.errors():
             tables = _aggregate(engine.compute.read_parquet(partition), clicks, ends)
             for name, table in tables.items():
-                engine.compute.to_parquet(table, folder / name / f"{number}.parquet")
+                engine.compute.to_parquet(table, folder / name / f"{number}.parquet", **options)
             del tables  # with the tables that are cached
         partition.unlink()
     return n_events

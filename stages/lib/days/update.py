@@ -82,13 +82,19 @@ class Update:
 
     def _read(self, name: str, sources: Sequence[str], others: Mapping[str, Path] | None = None) -> Table:
         """A table of several sources, which the column `source` names; `others` are in folders outside the memo."""
-        folders = {source: self.memo.folder / source for source in sources} | dict(others or {})
-        paths = {str(path): source for source, folder in folders.items() for path in (folder / name).glob("*.parquet")}
-        self.memo.check(Path(path) for path, source in paths.items() if source in sources)
-        table = self.engine.local.read_parquet(list(paths), filename=True, union_by_name=True)
+        in_memo = [path for source in sources for path in (self.memo.folder / source / name).glob("*.parquet")]
+        self.memo.check(in_memo)
+        outside = [path for folder in (others or {}).values() for path in (folder / name).glob("*.parquet")]
+        paths = [str(path) for path in (*in_memo, *outside)]
+        table = self.engine.local.read_parquet(paths, filename=True, union_by_name=True)
         # All numbers are whole, but engines write some sums as others.
         table = table.cast({column: "int64" for column, type_ in table.schema().items() if type_.is_floating()})
-        return table.mutate(source=table.filename.cases(*paths.items())).drop("filename")
+        # From the name, since a list of cases would take longer the more sources there are.
+        folder = table.filename.re_replace(f"/{name}/[^/]*$", "")
+        source = folder.substr(len(f"{self.memo.folder}/"))
+        if others:
+            source = folder.cases(*[(str(path), other) for other, path in others.items()], else_=source)
+        return table.mutate(source=source).drop("filename")
 
     def _read_file(self, file: str) -> Table:
         self.memo.check([self.memo.folder / file])
@@ -117,6 +123,8 @@ class Update:
         if limit := settings.clicks.max_events_per_session:
             visits = visits.filter(_.events <= limit)
             moments = moments.semi_join(visits, SESSION)
+        # Half of the visitors have no session that is scored.
+        visits = visits.semi_join(moments, "visitor").cache()
         sessions = with_history(moments, visit_history(visits).cache())
         rows, _omitted = session_features(sessions, settings.clicks, self.new[0].missing, settings.target)
         return (
