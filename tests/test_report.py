@@ -141,6 +141,17 @@ def test_the_page_says_what_was_left_out_of_the_data(folder: Path, write_report:
     assert "&lt;b&gt;swipe" in page
 
 
+def test_the_page_and_the_card_name_the_columns_that_are_target_encoded(folder: Path, write_report: Write) -> None:
+    assert "Target encoding" not in write_report()[0] + CARD.read_text()
+    content = evaluation()
+    for name in NETWORKS:
+        content["models"][name]["target_encoded"] = ["city", "<b>code"]
+    write_json(folder / "evaluation.json", content)
+    page, _ = write_report()
+    assert "<code>city</code>, <code>&lt;b&gt;code</code>: of many categories" in page
+    assert "Target encoding: the infrequent categories of `city`, `<b>code` share an input" in CARD.read_text()
+
+
 def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_class(page: str) -> None:
     rows = re.findall(r"<tr[^>]*><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
     assert [row.replace("&#39;", "'") for row in rows] == [LABELS[name] for name in MODELS]
