@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from benchmarks.tools import PARAMS, write_params
 from stages import blend
 from stages.lib.baselines import fit_logistic
-from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.model_params import Encoding, ModelConfig
 from stages.lib.common.params import Params
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
@@ -24,9 +25,10 @@ from stages.lib.modeling.blend import SavedModel, load_model
 from stages.lib.modeling.boosted_trees import BoostedTrees
 from stages.lib.modeling.cross_validation import Predictor
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.encoder import fit_to_train
 from stages.lib.modeling.model import Model, train_model
 from stages.lib.modeling.network_stage import train_network
+from stages.lib.modeling.target_encoding import inner_folds
 from stages.lib.modeling.trainer import Candidate as TrainerCandidate
 from stages.lib.modeling.training_stage import train_and_predict
 
@@ -67,13 +69,13 @@ def installed_models(names: list[str]) -> dict[str, FitModel]:
     base, encoding, baselines = params.train_base, params.train_base.encoding, params.train_reference
     models: dict[str, FitModel] = {
         "strong": partial(_fit_strong, params),
-        "study": partial(_fit_network, base),
-        "faster": partial(_fit_network, base.with_point(FASTER)),
+        "study": partial(fit_network, base),
+        "faster": partial(fit_network, base.with_point(FASTER)),
         "logistic": lambda sessions, seed: fit_logistic(
-            sessions, fit_encoder(sessions.features, encoding), settings=baselines.logistic
+            **_encoded(sessions, encoding, seed), settings=baselines.logistic
         ),
         "trees": lambda sessions, seed: BoostedTrees.fit(
-            sessions, fit_encoder(sessions.features, encoding), settings=baselines.trees, seed=seed
+            **_encoded(sessions, encoding, seed), settings=baselines.trees, seed=seed
         ),
         "blend": partial(_fit_blend, params),
         "lightgbm": LightGBM,
@@ -93,10 +95,16 @@ def _is_installed(package: str | None) -> bool:
     return True
 
 
-def _fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
+def _encoded(sessions: Sessions, encoding: Encoding, seed: int) -> dict[str, Any]:
+    """The rows and the encoder that a model is fitted with."""
+    encoder, encoded = fit_to_train(sessions, encoding, inner_folds("stratified", seed))
+    return {"sessions": encoded, "encoder": encoder}
+
+
+def fit_network(config: ModelConfig, sessions: Sessions, seed: int) -> Model:
     # Each fit compiles anew; otherwise only the first split would, and the mean of the seconds would be too low.
     compiled_loop.clear_cache()
-    return train_model(sessions, fit_encoder(sessions.features, config.encoding), config, "stratified", seed)
+    return train_model(**_encoded(sessions, config.encoding, seed), config=config, strategy="stratified", seed=seed)
 
 
 def _fit_strong(params: Params, sessions: Sessions, seed: int) -> SavedModel:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from benchmarks import (
     grid_by_folds,
     grid_by_points,
     grid_search_speedup,
+    many_categories,
     prepare_by_columns,
     prepare_by_days,
     prepare_by_events,
@@ -175,6 +177,18 @@ def test_quality_compares_each_model_with_the_best_trees(
         assert 0.5 < metrics["auc"] <= 1 and metrics["seconds"] > 0
         expected = metrics["auc"] - result["models"]["trees"]["auc"]
         assert metrics["difference"] == pytest.approx(expected, abs=3e-6)  # all are rounded to 6 digits
+
+
+def test_target_encoding_is_compared_with_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulate = partial(many_categories.simulate, rows=2000, codes=700)
+    monkeypatch.setattr(many_categories, "simulate", simulate)
+    monkeypatch.setattr("sys.argv", ["many_categories", "--models", "logistic", "--splits", "2"])
+    many_categories.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "±" in line]
+    assert [line.split(":")[0] for line in lines] == [*many_categories.SIMULATED]
+    assert "+0.0000" not in lines[0]
 
 
 def test_rules_for_thresholds_are_compared_on_other_rows() -> None:

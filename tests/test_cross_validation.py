@@ -12,6 +12,7 @@ from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.dataset.splits import cv_folds
 from stages.lib.modeling.cross_validation import OutOfFold, fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.modeling.target_encoding import inner_folds
 
 
 @dataclass
@@ -34,7 +35,9 @@ def test_each_fold_is_predicted_by_a_model_of_the_other_folds() -> None:
 
     sessions = as_sessions(sessions_frame(200), buys="target")
     folds = cv_folds(sessions, "stratified", 4, seed=1)
-    oof = OutOfFold.of(folds, [fit_fold(fit, sessions, fold, standard_encoding())[1] for fold in folds])
+    oof = OutOfFold.of(
+        folds, [fit_fold(fit, sessions, fold, standard_encoding(), inner_folds("stratified", 1))[1] for fold in folds]
+    )
     for model, (train_idx, _) in zip(models, folds, strict=True):
         assert model.train.equals(sessions.take(train_idx).to_arrow())
         assert model.encoder == fit_encoder(sessions.take(train_idx).features, standard_encoding())

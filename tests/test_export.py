@@ -11,16 +11,17 @@ import onnxruntime
 import pandas as pd
 import pytest
 from checkout import Checkout, Clone
-from helpers import ROOT, RunStage, sessions_frame, standard_encoding
+from helpers import ROOT, RunStage, as_sessions, sessions_frame, standard_encoding
 
 from stages.lib.common.model_params import Network
 from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Dtype, Schema
 from stages.lib.modeling.calibration import Calibration, Method
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.encoder import fit_to_train
 from stages.lib.modeling.model import Model
 from stages.lib.modeling.network import build_network, mean_of_networks
+from stages.lib.modeling.target_encoding import inner_folds
 from stages.lib.onnx_export.model import export_model
 from stages.lib.onnx_export.network import ACTIVATIONS
 
@@ -50,11 +51,12 @@ def run(content: bytes | Path, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
 
 
 def training_rows(rows: int = 300) -> pd.DataFrame:
-    """Numbers with and without gaps, texts, codes and a flag; two columns are named as an output and a constant are."""
+    """Numbers with and without gaps, texts, codes, a flag and many cities; two names are those of other tensors."""
     frame, rng = sessions_frame(rows).drop(columns="buys"), np.random.default_rng(1)
     code = rng.choice(["3", "12", "007"], rows, p=[0.7, 0.25, 0.05])
     flag = np.where(rng.random(rows) < 0.3, "TRUE", "FALSE")
-    return frame.assign(probability=rng.normal(0, 1e-3, rows), constant=4.0, code=code, constant_1=flag)
+    city = pd.Series([f"city {number * number % 89}" if number % 9 else None for number in range(rows)], dtype=object)
+    return frame.assign(probability=rng.normal(0, 1e-3, rows), constant=4.0, code=code, constant_1=flag, city=city)
 
 
 def strange_rows() -> pd.DataFrame:
@@ -67,6 +69,7 @@ def strange_rows() -> pd.DataFrame:
         "constant": [np.nan, 4, 5, 3, 1e9, 4],
         "browser": [None, "NA", "Lynx", "(missing)", "(infrequent)", "Ünknown, \"quoted\""],
         "code": [None, "-1", "9999", "7", "03", "12"],
+        "city": [None, "city 1", "NA", "(missing)", "unknown", "city 4"],
         "constant_1": [None, "true", "False", "maybe", "TRUE", "null"],
     }  # fmt: skip
     for name, values in strange.items():
@@ -82,7 +85,8 @@ def save_model(
     """A network with random weights, and an encoder that is fitted on `training_rows`."""
     activation, encoding = changes.pop("activation", "relu"), standard_encoding(**changes)
     frame = training_rows()[columns or [*training_rows()]]
-    encoder = fit_encoder(frame, encoding)
+    sessions = as_sessions(frame.assign(buys=np.arange(len(frame)) ** 2 % 89 < 30), buys="target")
+    encoder, _ = fit_to_train(sessions, encoding, inner_folds("stratified", 1))
     settings: dict[str, Any] = {"l2": 0.0, "dropout": 0.2, "initializer": "lecun_normal", "ensemble_size": members}
     shape = Network(layers=[8, 4], activation=activation, **settings)
     networks = [build_network(shape, len(encoder.mean), seed) for seed in range(members)]

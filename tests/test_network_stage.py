@@ -1,5 +1,6 @@
 """A training stage fits on the training set only, and its saved model gives the predictions that it wrote."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from helpers import ROOT, as_sessions, sessions_frame
 from stages.lib.common.model_params import ModelConfig
 from stages.lib.common.params import Params
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
+from stages.lib.dataset.splits import cv_folds
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import fit_encoder
+from stages.lib.modeling.encoder import fit_encoder, fit_to_train, mean_of_encoders
 from stages.lib.modeling.model import Model
 from stages.lib.modeling.network_stage import train_network
+from stages.lib.modeling.target_encoding import inner_folds
 
 pytestmark = pytest.mark.slow
 
@@ -81,3 +84,31 @@ def test_columns_of_more_categories_than_are_told_apart_are_named(
     train(tmp_path, params_with(folds=0), config=CONFIG.with_point({"max_categories": 20}))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("column")]
     assert lines == ["column 'code': of 30 categories the 19 most frequent are told apart (encoding.max_categories)"]
+
+
+def test_columns_of_many_categories_are_encoded_by_members_on_their_own_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = np.arange(400)
+    frame = (
+        sessions_frame(400).assign(city=number * 7 % 80, street=number * 7 % 90).astype({"city": str, "street": str})
+    )
+    sessions = as_sessions(frame, buys="target")
+    write_sessions(tmp_path / "train.parquet", sessions)
+    write_sessions(tmp_path / "test.parquet", sessions.select("feature"))
+    params = params_with(folds=2)
+    config = CONFIG.with_point({"max_categories": 70, "ensemble_size": 2})
+    train(tmp_path, params, config=config)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("column")]
+    assert lines == [
+        f"column '{name}': of {found} categories the 69 most frequent have inputs of their own; the others share one, "
+        "by their purchase rates (target encoding)"
+        for name, found in (("city", 80), ("street", 90))
+    ]
+    model = Model.load(tmp_path / "model")
+    members = [
+        fit_to_train(sessions.take(train_idx), model.encoder, inner_folds("stratified", params.seed))[0]
+        for train_idx, _ in cv_folds(sessions, params.split.strategy, 2, params.seed)
+    ]
+    assert model.encoder == mean_of_encoders(members)
+    assert json.loads((tmp_path / "model/training.json").read_text())["target_encoded"] == ["city", "street"]

@@ -16,7 +16,17 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import ROOT, RunStage, WriteParams
-from metrics_folder import DATA, MODELS, evaluation, grid_results, slices, write_csv, write_json, write_metrics
+from metrics_folder import (
+    DATA,
+    MODELS,
+    NETWORKS,
+    evaluation,
+    grid_results,
+    slices,
+    write_csv,
+    write_json,
+    write_metrics,
+)
 from report_page import CURVES, Reader, full_page, pictures, text
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -88,6 +98,17 @@ def test_the_page_says_what_was_left_out_of_the_data(folder: Path, write_report:
     page = write_report()[0]
     assert "events of other names: 1,200, such as <b>swipe</b> (prepare.clicks.events)" in html.unescape(text(page))
     assert "&lt;b&gt;swipe" in page
+
+
+def test_the_page_and_the_card_name_the_columns_that_are_target_encoded(folder: Path, write_report: Write) -> None:
+    assert "Target encoding" not in write_report()[0] + CARD.read_text()
+    content = evaluation()
+    for name in NETWORKS:
+        content["models"][name]["target_encoded"] = ["city", "<b>code"]
+    write_json(folder / "evaluation.json", content)
+    page, _ = write_report()
+    assert "<code>city</code>, <code>&lt;b&gt;code</code>: of many categories" in page
+    assert "Target encoding: the infrequent categories of `city`, `<b>code` share an input" in CARD.read_text()
 
 
 def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_class(page: str) -> None:

@@ -23,6 +23,7 @@ from stages.lib.modeling.cross_validation import fit_fold
 from stages.lib.modeling.encoder import Encoder, fit_encoder
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.model import Model, train_model
+from stages.lib.modeling.target_encoding import inner_folds
 from stages.lib.oversampling import oversample
 
 pytestmark = pytest.mark.slow
@@ -170,7 +171,7 @@ def test_smote_resamples_training_rows_only_and_validates_on_real_ones(
     monkeypatch.setattr("stages.lib.modeling.model.fit", spy)
     train(sessions, fit_encoder(sessions.features, standard_encoding()))
     for fold in cv_folds(sessions, strategy, 3, seed=1):
-        model, on_fold = fit_fold(train, sessions, fold, standard_encoding())
+        model, on_fold = fit_fold(train, sessions, fold, standard_encoding(), inner_folds(strategy, 1))
         val = sessions.take(fold[1])
         validated.append({*val.features["position"]})
         assert (on_fold.targets == val.column("target").to_numpy()).all()

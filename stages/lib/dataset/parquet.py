@@ -16,23 +16,38 @@ CHUNK_ROWS = 2**16  # rows in memory at a time
 class ParquetTable:
     """Some columns and rows of parquet files, with the part of `pyarrow.Table`'s interface that is needed here."""
 
-    def __init__(self, paths: Sequence[Path], schema: pa.Schema, rows: np.ndarray) -> None:
-        """`rows` are row numbers in the files, one after the other, ascending."""
+    def __init__(
+        self, paths: Sequence[Path], schema: pa.Schema, rows: np.ndarray, in_memory: pa.Table | None = None
+    ) -> None:
+        """Args:
+        paths: of files with the same columns.
+        schema: of the table.
+        rows: row numbers in the files, one after the other, ascending.
+        in_memory: the columns of the schema that are not in the files, with these rows.
+        """
         self.paths, self.schema, self.rows = paths, schema, rows
+        self.in_memory = pa.table({}) if in_memory is None else in_memory
         self.num_rows, self.num_columns = len(rows), len(schema)
 
     def select(self, names: list[str]) -> "ParquetTable":
         """The same rows of these columns."""
-        fields = [self.schema.field(name) for name in names]
-        return ParquetTable(self.paths, pa.schema(fields, self.schema.metadata), self.rows)
+        schema = pa.schema([self.schema.field(name) for name in names], self.schema.metadata)
+        in_memory = self.in_memory.select([name for name in self.in_memory.column_names if name in names])
+        return ParquetTable(self.paths, schema, self.rows, in_memory)
 
     def take(self, idx: pa.Array) -> "ParquetTable":
         """The rows at these positions, which ascend."""
-        return ParquetTable(self.paths, self.schema, self.rows[idx.to_numpy()])
+        in_memory = self.in_memory.take(idx) if self.in_memory.num_columns else None
+        return ParquetTable(self.paths, self.schema, self.rows[idx.to_numpy()], in_memory)
+
+    def append_column(self, field: pa.Field, column: pa.Array) -> "ParquetTable":
+        """The table with another column, which is kept in memory."""
+        columns = {name: self.in_memory[name] for name in self.in_memory.column_names} | {field.name: column}
+        return ParquetTable(self.paths, self.schema.append(field), self.rows, pa.table(columns))
 
     def replace_schema_metadata(self, metadata: dict[bytes, bytes]) -> "ParquetTable":
         """The same rows with other metadata."""
-        return ParquetTable(self.paths, self.schema.with_metadata(metadata), self.rows)
+        return ParquetTable(self.paths, self.schema.with_metadata(metadata), self.rows, self.in_memory)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         return self.select([name]).read()[name]
@@ -44,6 +59,7 @@ class ParquetTable:
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order, a row group of a file in memory at a time."""
         first = 0
+        in_file = [name for name in self.schema.names if name not in self.in_memory.column_names]
         for path in self.paths:
             with (
                 file_errors(path, "a complete parquet file", errors=(pa.ArrowException,)),
@@ -53,10 +69,12 @@ class ParquetTable:
                     last = first + file.metadata.row_group(group).num_rows
                     start, stop = np.searchsorted(self.rows, (first, last))
                     if start < stop:
-                        table = file.read_row_group(group, self.schema.names).select(self.schema.names)
+                        table = file.read_row_group(group, in_file)
                         if stop - start < last - first:
                             table = table.take(pa.array(self.rows[start:stop] - first))
-                        yield from table.cast(self.schema).to_batches()
+                        for name in self.in_memory.column_names:
+                            table = table.append_column(name, self.in_memory[name].slice(start, stop - start))
+                        yield from table.select(self.schema.names).cast(self.schema).to_batches()
                     first = last
 
 

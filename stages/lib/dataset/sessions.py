@@ -38,6 +38,13 @@ class Sessions:
         """The rows at these positions, which ascend."""
         return Sessions(self.table.take(pa.array(idx)))
 
+    def with_features(self, columns: dict[str, np.ndarray]) -> "Sessions":
+        """The same rows with these numbers, each (rows,), as further features, which are in memory."""
+        table = self.table
+        for name, values in columns.items():
+            table = table.append_column(pa.field(name, pa.float64(), metadata={"role": "feature"}), pa.array(values))
+        return Sessions(table)
+
     def frame(self, *roles: str) -> Frame:
         """The columns of these roles; those of a table on disk are read on demand."""
         table = self.select(*roles).table

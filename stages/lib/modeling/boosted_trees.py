@@ -65,7 +65,11 @@ class BoostedTrees:
         extra_seed: int = 0,
         verbose: bool = False,
     ) -> Self:
-        """Fit on ordinals: a categorical column is one column, not one-hot; see `Fit`."""
+        """Fit on ordinals: a categorical column is one column, not one-hot; see `Fit`.
+
+        Predictions rise with the log-odds of target-encoded columns. Without that, trees that tell from other columns
+        which category a row has see that its value is the lower, the more of the rows left out with it are purchases.
+        """
         is_categorical = encoder.is_categorical
         if encoder.categorical:
             few = [len(column.categories) <= MAX_CATEGORIES for column in encoder.categorical]
@@ -73,6 +77,7 @@ class BoostedTrees:
         classifier = HistGradientBoostingClassifier(
             **settings.model_dump(),
             categorical_features=is_categorical,
+            monotonic_cst=encoder.is_target_encoded.astype(int) if encoder.target_encoded else None,
             random_state=seed + extra_seed,
             early_stopping=False,  # the committed params were chosen without it, and it takes a tenth of the rows
         )

@@ -13,8 +13,9 @@ from stages.lib.common.model_params import Encoding
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.modeling.calibration import log_odds
-from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.modeling.encoder import Encoder, fit_to_train
 from stages.lib.modeling.roc_auc import roc_auc
+from stages.lib.modeling.target_encoding import InnerFolds
 
 Fold = tuple[np.ndarray, np.ndarray]  # the positions of its training rows, and of its validation rows
 
@@ -32,7 +33,7 @@ class Fit(Protocol):
     def __call__(
         self, sessions: Sessions, encoder: Encoder, *, extra_seed: int = 0, verbose: bool = False
     ) -> Predictor:
-        """Fit a model on all `sessions`, whose features `encoder` was fitted on.
+        """Fit a model on all `sessions`: they and `encoder` are what `fit_to_train` returns.
 
         An `extra_seed` above 0 gives the model that another random seed gives; `verbose` prints progress.
         """
@@ -103,7 +104,13 @@ class OutOfFold:
 
 
 def fit_fold(
-    fit: Fit, sessions: Sessions, fold: Fold, encoding: Encoding | Encoder, *, extra_seed: int = 0
+    fit: Fit,
+    sessions: Sessions,
+    fold: Fold,
+    encoding: Encoding | Encoder,
+    inner_folds: InnerFolds,
+    *,
+    extra_seed: int = 0,
 ) -> tuple[Predictor, ValidatedFold]:
     """Fit a model on the training rows of a fold, and predict its validation rows.
 
@@ -111,13 +118,15 @@ def fit_fold(
         fit: how to fit the model.
         sessions: the training set.
         fold: train_idx and val_idx.
-        encoding: settings of the encoder, which is fitted on the fold's training rows; or the encoder.
+        encoding: settings of the encoder, which is fitted on the fold's training rows; or the encoder, of which only
+            what takes targets is.
+        inner_folds: of the fold's training rows, see `fit_to_train`.
         extra_seed: see `Fit`.
 
     Raises:
         InputError: training fails.
     """
     train, val = map(sessions.take, fold)
-    encoder = encoding if isinstance(encoding, Encoder) else fit_encoder(train.features, encoding)
-    model = fit(train, encoder, extra_seed=extra_seed)
+    encoder, encoded_train = fit_to_train(train, encoding, inner_folds)
+    model = fit(encoded_train, encoder, extra_seed=extra_seed)
     return model, ValidatedFold(val.column("target").to_numpy(), model.predict(val.features))

@@ -19,7 +19,7 @@ from stages.lib.dataset.sessions import Sessions
 from stages.lib.dataset.splits import train_test_split
 from stages.lib.modeling.backend import keras
 from stages.lib.modeling.decision import Decision
-from stages.lib.modeling.encoder import Encoder
+from stages.lib.modeling.encoder import Encoder, mean_of_encoders
 from stages.lib.modeling.fit import fit
 from stages.lib.modeling.network import build_network, mean_of_networks, save_network
 
@@ -72,6 +72,8 @@ class Model:
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
             training = {"inputs": len(self.encoder.input_names), "point": self.point}
+            if self.encoder.target_encoded:
+                training["target_encoded"] = [column.name for column in self.encoder.target_encoded]
             write_json(temporary / "training.json", training)
             epochs = range(1, len(self.history["loss"]) + 1)
             write_csv(temporary / "history.csv", pd.DataFrame({"epoch": epochs, **self.history}))
@@ -109,7 +111,7 @@ def train_model(
 
     Args:
         sessions: the training set, perhaps with weights. If `config.validation_split` is above 0, that fraction is held
-            out and only monitored.
+            out and only monitored; its targets do have a part in how other rows are target-encoded.
         encoder: fitted on the training set.
         config: network, training and validation split; `ensemble_size` does not matter.
         strategy: how to hold rows out, see `train_test_split`.
@@ -150,8 +152,9 @@ def train_model(
 
 
 def mean_of_models(models: list[Model]) -> Model:
-    """The ensemble whose probability is the mean of the models'; they have one encoder, and are used up.
+    """The ensemble whose probability is the mean of the models', which are used up.
 
+    Their encoders differ in what they have learned from targets, of which the ensemble's is the mean.
     Its history has the mean of each epoch, over the models that were trained for so many.
     """
     if len(models) == 1:
@@ -159,7 +162,8 @@ def mean_of_models(models: list[Model]) -> Model:
     history = pd.concat(pd.DataFrame(model.history) for model in models).groupby(level=0).mean()
     network = mean_of_networks([model.network for model in models])
     mean_history = {str(name): values.tolist() for name, values in history.items()}
-    return Model(network, models[0].encoder, mean_history, models[0].point)
+    encoder = mean_of_encoders([model.encoder for model in models])
+    return Model(network, encoder, mean_history, models[0].point)
 
 
 def _with_synthetic(weights: np.ndarray, targets: np.ndarray) -> np.ndarray:

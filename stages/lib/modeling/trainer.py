@@ -13,8 +13,9 @@ from stages.lib.common.processes import Call, Pool
 from stages.lib.common.progress import show_progress
 from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.modeling.cross_validation import Fit, Fold, ValidatedFold, fit_fold
-from stages.lib.modeling.encoder import Encoder, fit_encoder
+from stages.lib.modeling.encoder import Encoder, fit_encoder, fit_to_train
 from stages.lib.modeling.selection import evaluate_by_halving
+from stages.lib.modeling.target_encoding import InnerFolds
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,19 @@ FittedFolds = dict[tuple[int, int], Fitted]  # by candidate and fold
 
 
 class Trainer:
-    """Of a single model per seed, or of an ensemble, whose encoder is fitted on all rows, without their targets."""
+    """Of a single model per seed, or of an ensemble, whose encoder is fitted on all rows, without their targets.
+
+    What it learns from targets, each member fits to its own rows.
+    """
 
     def __init__(
-        self, candidates: Sequence[Candidate], sessions: Sessions, train: Path, pool: Pool, ensemble_size: int
+        self,
+        candidates: Sequence[Candidate],
+        sessions: Sessions,
+        train: Path,
+        pool: Pool,
+        ensemble_size: int,
+        inner_folds: InnerFolds,
     ) -> None:
         """Args:
         candidates: what to train.
@@ -42,7 +52,9 @@ class Trainer:
         train: its file, absolute, which the workers of the pool read.
         pool: makes the calls.
         ensemble_size: 1 for a single model.
+        inner_folds: of the rows that a model is trained on, see `fit_to_train`.
         """
+        self.inner_folds = inner_folds
         self.candidates, self.train, self.pool, self.ensemble_size = candidates, train, pool, ensemble_size
         self.n_rows = len(sessions)
         encodings = {candidate.encoding for candidate in candidates}
@@ -88,8 +100,8 @@ class Trainer:
     def _call(self, candidate: int, part: Fold | None, extra_seed: int, verbose: bool = False) -> Call:
         fit, encoding = self.candidates[candidate].fit, self.candidates[candidate].encoding
         if part is None:
-            return delayed(_fit_all)(fit, self.train, encoding, extra_seed=extra_seed, verbose=verbose)
-        return delayed(_fit_part)(fit, self.train, part, self.encoders[encoding], extra_seed=extra_seed)
+            return delayed(_fit_all)(fit, self.train, encoding, self.inner_folds, extra_seed, verbose)
+        return delayed(_fit_part)(fit, self.train, part, self.encoders[encoding], self.inner_folds, extra_seed)
 
     def _run(self, calls: list[Call], epochs: int) -> list[Fitted]:
         if not calls:
@@ -103,12 +115,15 @@ class Trainer:
 # TensorFlow. All get what is picklable, even in one process, so that the result is the same.
 
 
-def _fit_part(fit: Fit, train: Path, part: Fold, encoding: Encoding | Encoder, extra_seed: int) -> Fitted:
-    model, validated = fit_fold(fit, read_sessions(train), part, encoding, extra_seed=extra_seed)
+def _fit_part(
+    fit: Fit, train: Path, part: Fold, encoding: Encoding | Encoder, inner_folds: InnerFolds, extra_seed: int
+) -> Fitted:
+    model, validated = fit_fold(fit, read_sessions(train), part, encoding, inner_folds, extra_seed=extra_seed)
     return pickle.dumps(model), validated
 
 
-def _fit_all(fit: Fit, train: Path, encoding: Encoding, extra_seed: int, verbose: bool) -> Fitted:
-    sessions = read_sessions(train)
-    encoder = fit_encoder(sessions.features, encoding)
+def _fit_all(
+    fit: Fit, train: Path, encoding: Encoding, inner_folds: InnerFolds, extra_seed: int, verbose: bool
+) -> Fitted:
+    encoder, sessions = fit_to_train(read_sessions(train), encoding, inner_folds)
     return pickle.dumps(fit(sessions, encoder, extra_seed=extra_seed, verbose=verbose)), None

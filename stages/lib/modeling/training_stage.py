@@ -16,9 +16,11 @@ from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import read_sessions
 from stages.lib.dataset.splits import cv_folds
+from stages.lib.modeling.columns import INFREQUENT, CategoricalColumn
 from stages.lib.modeling.cross_validation import Fold, Inspect, OutOfFold, Predictor
 from stages.lib.modeling.decision import Decision
 from stages.lib.modeling.selection import choose, choose_without
+from stages.lib.modeling.target_encoding import MANY_CATEGORIES, inner_folds
 from stages.lib.modeling.trainer import Candidate, Trainer
 
 Save = Callable[[Any, Decision, Schema], None]
@@ -81,7 +83,7 @@ def train_and_predict(
         parts = folds if are_members else cv_folds(sessions, by_strategy, ensemble_size, seed)
         seeds = seeds[int(are_members) :]
     _print_grouped_categories(sessions.features, (candidate.encoding for candidate in candidates))
-    trainer = Trainer(candidates, sessions, train.absolute(), pool, ensemble_size)
+    trainer = Trainer(candidates, sessions, train.absolute(), pool, ensemble_size, inner_folds(strategy, seed))
     losses, fitted, final = trainer.cross_validate(folds, parts, seeds)
     best = choose(losses)
     judges = [choose_without(losses, fold) for fold in range(len(folds))]
@@ -108,12 +110,19 @@ def train_and_predict(
 
 
 def _print_grouped_categories(features: Frame, encodings: Iterable[Encoding]) -> None:
-    """Print a line for each column with more categories than an encoding tells apart."""
-    at_most = min(encoding.max_categories for encoding in encodings)
+    """Print a line for each column with many categories, or with more than an encoding tells apart."""
+    encoding = min(encodings, key=lambda each: each.max_categories)
     for name, column in features.items():
-        if not pd.api.types.is_numeric_dtype(column) and (found := column.nunique()) > at_most:
-            told_apart = f"of {found:,} categories the {at_most - 1} most frequent are told apart"
-            print(f"column '{name}': {told_apart} (encoding.max_categories)", flush=True)
+        found = 0 if pd.api.types.is_numeric_dtype(column) else column.nunique()
+        if found <= min(encoding.max_categories, MANY_CATEGORIES):
+            continue
+        categories = CategoricalColumn.fit(column, encoding).categories
+        frequent = f"of {found:,} categories the {len(categories) - 1} most frequent"
+        if INFREQUENT in categories and found > MANY_CATEGORIES:
+            shared = "the others share one, by their purchase rates (target encoding)"
+            print(f"column '{name}': {frequent} have inputs of their own; {shared}", flush=True)
+        elif found > encoding.max_categories:
+            print(f"column '{name}': {frequent} are told apart (encoding.max_categories)", flush=True)
 
 
 def _print_choice(losses: np.ndarray, best: int, judges: Sequence[int]) -> None:

@@ -24,6 +24,9 @@ class UnknownCategories:
 
     def __init__(self, encoder: Encoder) -> None:
         self.columns = encoder.categorical
+        # Of a column of many categories, those with an input of their own are but a few.
+        many = {column.name: {*column.frequent, *column.log_odds} for column in encoder.target_encoded}
+        self.categories = {column.name: many.get(column.name, {*column.categories}) for column in self.columns}
         self.known_in_training = _known_in_training(encoder)
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {column.name: [] for column in self.columns}
@@ -34,7 +37,7 @@ class UnknownCategories:
         self.rows += len(features)
         for column in self.columns:
             values = features[column.name].fillna(MISSING)
-            unknown = values[~values.isin(column.categories)]
+            unknown = values[~values.isin(self.categories[column.name])]
             self.counts[column.name] += len(unknown)
             examples = self.examples[column.name]
             if len(examples) <= EXAMPLES:
@@ -70,8 +73,11 @@ def _known_in_training(encoder: Encoder) -> dict[str, float]:
     # The mean of a one-hot input is the share of its category; the first category, without an input, has the rest.
     shares = dict(zip(encoder.input_names, encoder.mean, strict=True))
     known = {}
+    target_encoded = {column.name for column in encoder.target_encoded}
     for column in encoder.categorical:
-        if column.categories[0] == INFREQUENT:
+        if column.name in target_encoded:
+            known[column.name] = 1.0
+        elif column.categories[0] == INFREQUENT:
             known[column.name] = sum(shares[f"{column.name}={name}"] for name in column.categories[1:])
         else:
             known[column.name] = 1 - shares.get(f"{column.name}={INFREQUENT}", 0.0)

@@ -5,6 +5,7 @@ import numpy as np
 from stages.lib.dataset.schema import Schema
 from stages.lib.modeling.columns import MISSING, CategoricalColumn
 from stages.lib.modeling.encoder import Encoder
+from stages.lib.modeling.target_encoding import TargetEncodedColumn
 from stages.lib.onnx_export.graph import DOUBLE, FLOAT, STRING, Graph
 from stages.lib.preparation.nulls import missing_numbers, missing_texts
 from stages.lib.preparation.numbers import FLAGS
@@ -22,6 +23,8 @@ def encode(graph: Graph, encoder: Encoder, schema: Schema) -> str:
     if encoder.numeric:
         standardized, missing = _standardize(graph, encoder, schema)
         blocks += [_scale(graph, encoder, standardized)]
+    blocks += [_log_odds(graph, column, schema) for column in encoder.target_encoded]
+    if encoder.numeric:
         if indicators := [i for i, column in enumerate(encoder.numeric) if column.has_missing]:
             blocks.append(graph.columns(graph.add("Cast", missing, to=DOUBLE), indicators))
         edges = [(i, column.bin_edges) for i, column in enumerate(encoder.numeric) if column.bin_edges]
@@ -61,6 +64,21 @@ def _scale(graph: Graph, encoder: Encoder, standardized: str) -> str:
             value = graph.interpolate(value, np.array(column.knots), np.array(column.scores))
         scaled.append(value)
     return graph.add("Concat", *scaled, axis=1)
+
+
+def _log_odds(graph: Graph, column: TargetEncodedColumn, schema: Schema) -> str:
+    """What `TargetEncodedColumn.values` looks up, (rows, 1)."""
+    log_odds = dict.fromkeys(["", *missing_texts(schema.na_values)], column.log_odds.get(MISSING, 0.0))
+    for category, value in column.log_odds.items():
+        log_odds |= dict.fromkeys(_spellings(category), value)
+    looked_up = graph.add(
+        "LabelEncoder",
+        column.name,
+        keys_strings=[*log_odds],
+        values_floats=[*log_odds.values()],
+        default_float=0.0,
+    )
+    return graph.add("Cast", graph.add("Unsqueeze", looked_up, graph.constant([1], np.int64)), to=DOUBLE)
 
 
 def _one_hot(graph: Graph, column: CategoricalColumn, schema: Schema) -> str:

@@ -68,7 +68,8 @@ def make_folds(train: Path, points: Sequence[Point], params: Params) -> Folds:
     # Imported here, so that the workers load TensorFlow while this process loads these.
     from stages.lib.dataset.sessions import Sessions, read_sessions
     from stages.lib.dataset.splits import cv_folds, train_test_split
-    from stages.lib.modeling.encoder import fit_encoder
+    from stages.lib.modeling.encoder import fit_to_train
+    from stages.lib.modeling.target_encoding import inner_folds
 
     settings, strategy, sessions = params.grid_search, params.split.strategy, read_sessions(train)
     if settings.folds:
@@ -77,9 +78,10 @@ def make_folds(train: Path, points: Sequence[Point], params: Params) -> Folds:
         splits = [train_test_split(sessions, strategy, settings.validation_split, params.seed)]
 
     def make_fold(train_rows: Sessions, val_rows: Sessions, encoding: Encoding) -> Fold:
-        encoder, weights = fit_encoder(train_rows.features, encoding), train_rows.weights
+        encoder, encoded_rows = fit_to_train(train_rows, encoding, inner_folds(strategy, params.seed))
+        weights = train_rows.weights
         return Fold(
-            inputs=encoder.inputs(train_rows.features),
+            inputs=encoder.inputs(encoded_rows.features),
             targets=train_rows.column("target").to_numpy("float32"),
             weights=np.ones(len(train_rows), np.float32) if weights is None else weights.astype(np.float32),
             val_inputs=encoder.inputs(val_rows.features),
