@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers import ROOT
 
 from stages.lib.common.files import LOCK, atomic_write, scratch_folder, scratch_path, write_csv, write_json
 from stages.lib.dataset import sessions
@@ -130,7 +131,9 @@ def test_a_process_waits_for_another_one_that_writes_the_same_file(
     assert started.wait(60)
     second.start()
     assert not started_2.wait(0.3)
-    assert capfd.readouterr().err == f"{path}: waiting for another process, which is writing it\n"
+    message = "waiting for another process, which is writing it"
+    assert capfd.readouterr().err == f"{path}: {message}\n"
+    assert f"`…: {message}`" in (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     go_on.set()
     for process in (first, second):
         process.join(60)
