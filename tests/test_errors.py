@@ -133,6 +133,19 @@ def test_what_the_disk_refuses_ends_a_stage_in_one_line(
     assert ended.value.code == f"test_errors: {line}"
 
 
+def test_a_refusal_is_found_below_several_errors_of_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        try:
+            with file_errors(Path("a.csv"), "a csv file", errors=(LibraryError,)):
+                raise LibraryError("IO Error: No space left on device")
+        except InputError as error:
+            raise InputError(f"part 2: {error}") from None
+
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(SystemExit, match=r"^test_errors: part 2: .*; free some space, then run it again$"):
+        cli.run(main)
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

@@ -167,6 +167,12 @@ def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_folder_that_is_a_broken_link_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(FileExistsError), atomic_write(tmp_path / "data" / "a.txt"):
+        pass
+
+
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"b": 1.5, "a": ["ü", None]})

@@ -83,7 +83,9 @@ def test_columns_of_more_categories_than_are_told_apart_are_named(
     write_sessions(tmp_path / "test.parquet", sessions.select("feature"))
     train(tmp_path, params_with(folds=0), config=CONFIG.with_point({"max_categories": 20}))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("column")]
-    assert lines == ["column 'code': of 30 categories the 19 most frequent are told apart (encoding.max_categories)"]
+    assert lines == [
+        "column 'code': of 30 categories the 19 most frequent have inputs of their own (encoding.max_categories)"
+    ]
 
 
 def test_columns_of_many_categories_are_encoded_by_members_on_their_own_rows(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers import as_sessions, sessions_frame, standard_encoding
 
@@ -48,6 +49,15 @@ def pair(path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
     in_file = read_sessions(path)
     assert isinstance(in_memory.table, pa.Table) and isinstance(in_file.table, ParquetTable)
     return in_memory, in_file
+
+
+def test_a_column_in_memory_is_read_alone_and_with_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"n": range(10)}), path, row_group_size=4)
+    table = ParquetTable([path], pa.schema([("n", pa.int64())]), np.array([1, 2, 5, 9]))
+    table = table.append_column(pa.field("x", pa.float64()), pa.array([0.1, 0.2, 0.5, 0.9]))
+    assert table["x"].to_pylist() == [0.1, 0.2, 0.5, 0.9]
+    assert table.take(pa.array([1, 3])).read().to_pydict() == {"n": [2, 9], "x": [0.2, 0.9]}
 
 
 @pytest.mark.parametrize("idx", [np.arange(120), ROWS, ROWS[:0]], ids=["all", "some", "none"])

@@ -39,7 +39,9 @@ def storage_problem(error: BaseException) -> str | None:
 
     Libraries make errors of their own kinds of it, in which the system's text is left.
     """
-    origin = error.__context__ if isinstance(error, InputError) and error.__context__ else error
+    origin = error
+    while isinstance(origin, InputError) and origin.__context__:
+        origin = origin.__context__
     if isinstance(origin, OSError) or REFUSED.match(str(origin)):
         for code, hint in STORAGE_HINTS.items():
             if (refusal := os.strerror(code)) in str(origin):

@@ -61,19 +61,20 @@ def _own_folder(folder: Path, path: Path) -> Iterator[Path]:
             yield folder
         finally:
             _empty(folder)
-            (folder / LOCK).unlink()
+            (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):  # another process has made a lock of its own in it
                 folder.rmdir()
 
 
 def _owned(folder: Path, path: Path) -> IO[str]:
     """The open lock of the folder, which is made."""
-    if folder.is_file():
+    if folder.is_file() or folder.is_symlink():
         folder.unlink()  # as earlier versions have left it, if they were killed
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # The process that had it before may remove it at any moment.
         with suppress(FileNotFoundError, FileExistsError), ExitStack() as stack:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             file = stack.enter_context((folder / LOCK).open("w"))
             _wait_for(file, path)
             if (folder / LOCK).stat().st_ino == os.fstat(file.fileno()).st_ino:

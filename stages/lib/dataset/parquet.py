@@ -69,11 +69,14 @@ class ParquetTable:
                     last = first + file.metadata.row_group(group).num_rows
                     start, stop = np.searchsorted(self.rows, (first, last))
                     if start < stop:
-                        table = file.read_row_group(group, in_file)
-                        if stop - start < last - first:
-                            table = table.take(pa.array(self.rows[start:stop] - first))
-                        for name in self.in_memory.column_names:
-                            table = table.append_column(name, self.in_memory[name].slice(start, stop - start))
+                        table = self.in_memory.slice(start, stop - start)
+                        if in_file:
+                            read = file.read_row_group(group, in_file)
+                            if stop - start < last - first:
+                                read = read.take(pa.array(self.rows[start:stop] - first))
+                            for name in table.column_names:
+                                read = read.append_column(name, table[name])
+                            table = read
                         yield from table.select(self.schema.names).cast(self.schema).to_batches()
                     first = last
 

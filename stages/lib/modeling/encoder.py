@@ -206,7 +206,7 @@ def fit_encoder(features: Frame, encoding: Encoding) -> Encoder:
     )
     mean, variance = _mean_and_variance(features, unscaled)
     scale = np.sqrt(variance) if encoding.scaling == "standard" else np.ones(len(mean))
-    # Numeric columns are scaled already; to do it again would only change the last digits. Log-odds stay as they are.
+    # Numeric columns are scaled already; to do it again would only change the last digits. Log-odds are not scaled.
     n_numbers = len(numeric_columns) + len(many)
     mean[:n_numbers], scale[:n_numbers] = 0.0, 1.0
     scale[scale == 0] = 1.0

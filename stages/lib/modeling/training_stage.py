@@ -110,7 +110,7 @@ def train_and_predict(
 
 
 def _print_grouped_categories(features: Frame, encodings: Iterable[Encoding]) -> None:
-    """Print a line for each column with many categories, or with more than an encoding tells apart."""
+    """Print a line for each column with many categories, or with more than have inputs of their own."""
     encoding = min(encodings, key=lambda each: each.max_categories)
     for name, column in features.items():
         found = 0 if pd.api.types.is_numeric_dtype(column) else column.nunique()
@@ -122,7 +122,7 @@ def _print_grouped_categories(features: Frame, encodings: Iterable[Encoding]) ->
             shared = "the others share one, by their purchase rates (target encoding)"
             print(f"column '{name}': {frequent} have inputs of their own; {shared}", flush=True)
         elif found > encoding.max_categories:
-            print(f"column '{name}': {frequent} are told apart (encoding.max_categories)", flush=True)
+            print(f"column '{name}': {frequent} have inputs of their own (encoding.max_categories)", flush=True)
 
 
 def _print_choice(losses: np.ndarray, best: int, judges: Sequence[int]) -> None:

@@ -41,7 +41,9 @@ def gather(metrics: Path) -> dict[str, Any]:
         "scores": scores,
         "models": models,
         "networks": [model for model in models if model.is_network],
-        "target_encoded": next((s["target_encoded"] for s in scores.values() if "target_encoded" in s), []),
+        "target_encoded": [
+            *dict.fromkeys(name for of_model in scores.values() for name in of_model.get("target_encoded", []))
+        ],
         "saved": [model for model in models if model.is_network or model.kind == "blend" or model.name in BLENDED],
         "constant": score_constant_prediction(evaluation["test"]),
         "headline": sentences.headline(scores[recommended.name], has_several_views=bool(views)),
