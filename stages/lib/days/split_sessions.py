@@ -20,6 +20,7 @@ from stages.lib.preparation.row_checks import Matches
 from stages.lib.preparation.visitors import STAND_IN
 
 VISIT = ["source", *SESSION]
+OF_PIECES = [*VISIT, "start_second", "end_second", "events", "log_events"]
 
 
 def session_keys(clicks: Clicks) -> list[str]:
@@ -35,7 +36,11 @@ def find_pieces(known: Table, new: Table, superseded: Table, clicks: Clicks) -> 
         new: visits of new parts.
         superseded: those of `known` that do not count.
         clicks: what identifies a session: an id or, in a log without, that no pause ends it.
+
+    Returns:
+        The columns OF_PIECES of these visits; of all columns, the search through the past would take twice the time.
     """
+    known, new = known.select(OF_PIECES), new.select(OF_PIECES)
     other_new = new.view()
     before = known.semi_join(new, _same_session(known, new, clicks)).anti_join(superseded, VISIT).cache()
     in_known = new.semi_join(before, _same_session(new, before, clicks))

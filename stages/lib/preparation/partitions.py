@@ -97,8 +97,8 @@ def partition_by_visitor(events: Table, n_partitions: int, engine: Engine) -> li
 
 
 def parquet_options(is_local: bool) -> dict[str, str]:
-    """How files that DuckDB alone reads are written: version 2 saves space and time, but not all engines read it."""
-    return {"parquet_version": "v2"} if is_local else {}
+    """How files that DuckDB alone reads are written: fast to read, but not by all engines."""
+    return {"parquet_version": "v2", "compression": "lz4_raw"} if is_local else {}
 
 
 def _aggregate(
