@@ -1,6 +1,7 @@
 """The fixtures that tests share: an empty working directory, stages run in it, and a built checkout."""
 
 import fcntl
+import gc
 import importlib
 import math
 import os
@@ -30,6 +31,10 @@ pytest_plugins = ["browser", "order", "unit_tests"]
 
 # Tests run in parallel processes, whose threads would compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what imports have made stays, so garbage collections need not look at it again
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The command line of every stage: paths in, one line of error out."""
 
 import argparse
+import gc
 import inspect
 import signal
 import sys
@@ -19,6 +20,8 @@ def run(main: Callable[..., None]) -> None:
     An InputError, a full disk and a missing permission end the process with exit code 1 and `STAGE: message`, one line
     unless there are several problems; an interrupt ends it with 130.
     """
+    if main.__module__ == "__main__":  # a process of its own
+        gc.freeze()  # what imports have made stays, so garbage collections need not look at it
     module = sys.modules[main.__module__]
     name = Path(inspect.getfile(main)).stem
     parser = argparse.ArgumentParser(prog=f"python -m stages.{name}", description=module.__doc__)

@@ -46,7 +46,7 @@ def check_event_names(
     """
     listed = {log_name: event for event, log_names in events.items() for log_name in log_names}
     table = column.name("name").as_table()
-    counts = table.group_by("name").aggregate(rows=_.count())
+    counts = table.group_by("name").aggregate(rows=_.count()).cache()
     is_listed = counts.name.isin([*listed]).fill_null(False)
     present = {row["name"] for row in _rows(counts.filter(is_listed))}
     others = counts.filter(~is_listed)
