@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -203,21 +204,35 @@ def fail(*_: object, **__: object) -> None:
     raise AssertionError("made again")
 
 
-@pytest.mark.parametrize("damaged", ["parts/*/visits/*.parquet", "parts/*/part.json", "states/*/2*.parquet"])
-def test_a_byte_that_has_changed_in_the_memo_is_an_error_that_says_to_delete_it(
-    grown: DayLog, tmp_path: Path, damaged: str
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "damage"),
+    [
+        ("parts/*/visits/*.parquet", flip_a_bit),
+        ("parts/*/part.json", flip_a_bit),
+        ("states/*/2*.parquet", flip_a_bit),
+        ("parts/*/visits/*.parquet", Path.unlink),
+        ("parts/*/moments", shutil.rmtree),
+        ("parts/*/SHA256SUMS", Path.unlink),
+    ],
+)
+def test_damage_to_the_memo_is_an_error_that_says_to_delete_it(
+    grown: DayLog, tmp_path: Path, damaged: str, damage: Callable[[Path], None]
 ) -> None:
     log = DayLog(tmp_path, **GLOBAL)
     for folder in ("memo", "log"):
         shutil.copytree(grown.folder / folder, tmp_path / folder, dirs_exist_ok=True)
     if damaged.startswith("parts"):
         shutil.rmtree(tmp_path / "memo/states")  # otherwise nothing would be made of the parts
-    for file in (tmp_path / "memo").glob(damaged):
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 1
-        file.chmod(0o644)
-        file.write_bytes(content)
-    with pytest.raises(InputError, match=r": damaged: its checksum is not .*; delete \S+/memo and try again$"):
+    for path in (tmp_path / "memo").glob(damaged):
+        damage(path)
+    with pytest.raises(InputError, match=r": damaged: .*; delete \S+/memo and try again$"):
         log.run()
 
 

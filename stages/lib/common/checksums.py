@@ -29,11 +29,16 @@ def check_checksums(folder: Path, hint: str, files: Iterable[Path] | None = None
     """
     if not (folder / FILE).exists():
         return
-    lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-    digests = {folder / (name or FILE): digest for digest, _, name in (line.partition("  ") for line in lines or [""])}
+    digests = read_checksums(folder)
     for path in digests if files is None else files:
         if not path.is_file() or _sha256(path) != digests.get(path):
             raise InputError(f"{path}: damaged: its checksum is not the one in {folder / FILE}; {hint}")
+
+
+def read_checksums(folder: Path) -> dict[Path, str]:
+    """The checksum of each file that `write_checksums` found in the folder; a line of damage gives a wrong one."""
+    lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    return {folder / (name or FILE): digest for digest, _, name in (line.partition("  ") for line in lines or [""])}
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stages.lib.common.checksums import check_checksums, write_checksums
+from stages.lib.common.checksums import FILE, check_checksums, read_checksums, write_checksums
+from stages.lib.common.errors import InputError
 from stages.lib.common.files import atomic_write, write_json
 from stages.lib.dataset.schema import Schema
 
@@ -71,16 +72,28 @@ class Memo:
         """Compare files of results with what was written: prepare checks what it is about to use.
 
         Raises:
-            InputError: a file is damaged.
+            InputError: a file is damaged or missing.
         """
         by_result: dict[Path, list[Path]] = defaultdict(list)
         for file in files:
-            by_result[self.folder.joinpath(*file.relative_to(self.folder).parts[:2])].append(file)
+            by_result[self._result(file)].append(file)
         hint = f"delete {self.folder} and try again"
         with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
             checks = [pool.submit(check_checksums, folder, hint, paths) for folder, paths in by_result.items()]
             for check in checks:
                 check.result()
+
+    def files(self, folder: Path) -> list[Path]:
+        """Those in a folder of a result, and those that were written there but are missing now: `check` tells."""
+        written = {path for path in read_checksums(self._result(folder)) if path.is_relative_to(folder)}
+        return sorted(written.union(folder.iterdir() if folder.exists() else ()))
+
+    def _result(self, path: Path) -> Path:
+        """The folder of the result that the path belongs to, which has checksums."""
+        folder = self.folder.joinpath(*path.relative_to(self.folder).parts[:2])
+        if not (folder / FILE).exists():
+            raise InputError(f"{folder}: damaged: no {FILE}; delete {self.folder} and try again")
+        return folder
 
     def hash_files(self, paths: Sequence[Path], root: Path) -> str:
         """A hash of the names, below `root`, and the bytes of files, which are read again only if they have changed."""

@@ -82,7 +82,7 @@ class Update:
 
     def _read(self, name: str, sources: Sequence[str], others: Mapping[str, Path] | None = None) -> Table:
         """A table of several sources, which the column `source` names; `others` are in folders outside the memo."""
-        in_memo = [path for source in sources for path in (self.memo.folder / source / name).glob("*.parquet")]
+        in_memo = [path for source in sources for path in self.memo.files(self.memo.folder / source / name)]
         self.memo.check(in_memo)
         outside = [path for folder in (others or {}).values() for path in (folder / name).glob("*.parquet")]
         paths = [str(path) for path in (*in_memo, *outside)]
