@@ -11,7 +11,7 @@ from helpers import RunStage, WriteParams
 
 from stages.lib.dataset.sessions import read_sessions
 
-SECOND = pd.Timedelta(seconds=1)
+SECOND = pd.Timedelta("1s")
 
 
 def unchanged(later: pd.DataFrame) -> pd.DataFrame:

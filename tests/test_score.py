@@ -248,7 +248,7 @@ def test_the_command_names_its_arguments() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--unknown-categories {error,warn}" in done.stdout
     assert "--encoding ENCODING" in done.stdout and "--truncated-last-line {error,drop}" in done.stdout
-    assert "-o OUTPUT, --output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
+    assert "--output OUTPUT" in done.stdout and "model sessions_or_clicks" in done.stdout
 
 
 def test_the_benchmark_scores_tables_and_logs(

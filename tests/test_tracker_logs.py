@@ -1,5 +1,6 @@
 """Logs as trackers write them give the sessions that were meant, and everything left out or changed is reported."""
 
+from datetime import timedelta
 from typing import Any, Protocol
 
 import pandas as pd
@@ -231,7 +232,7 @@ def test_a_pause_of_exactly_the_gap_ends_no_session(prepare: PrepareTable) -> No
     start = pd.Timestamp("2024-01-01")
     minutes = [0, 30, 60, 90.0001, 91, 92, 93]
     rows = pd.DataFrame({
-        "time": [start + pd.Timedelta(minutes=minute) for minute in minutes],
+        "time": [start + timedelta(minutes=minute) for minute in minutes],
         "visitor": 1,
         "event": [*["view"] * 6, "purchase"],
     })  # fmt: skip

@@ -1,6 +1,7 @@
 """A small shop's log as trackers write it: with replays, log-ins, missing ids, refunds, and without session ids."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ def shop_log() -> pd.DataFrame:
     """Each visitor has two sessions, days apart; every fourth session ends early, and every fourth in a purchase."""
     rows = []
     for number in range(SESSIONS):
-        visitor, time = number // 2, pd.Timestamp("2024-03-10") + pd.Timedelta(hours=30 * number)
+        visitor, time = number // 2, pd.Timestamp("2024-03-10") + timedelta(hours=30 * number)
         names = ["view", "view"] if number % 4 == 0 else ["view", "add", "view", "view", "view"]
         for position, event in enumerate([*names, *["purchase"] * (number % 4 == 3)]):
-            time += pd.Timedelta(seconds=10 + 7 * (number % 5) + position)
+            time += timedelta(seconds=10 + 7 * (number % 5) + position)
             page = f"p{(number * 3 + position) % 11}"
             rows.append((time, f"u{visitor:02}", f"s{number:03}", event, page, 5.0 + number % 7, 1))
     return pd.DataFrame(rows, columns=["time", "visitor", "session", "event", "page", "price", "quantity"])

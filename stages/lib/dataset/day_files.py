@@ -44,7 +44,7 @@ def _later_rows(sessions: Sessions, days: int) -> Sessions:
     time = pd.Series(sessions.column("time"))
     if not pd.api.types.is_datetime64_any_dtype(time):
         raise InputError("split.days: the sessions' time is not a date")
-    first = time.max().normalize() - pd.Timedelta(days=days - 1)
+    first = time.max().normalize() - timedelta(days=days - 1)
     later = sessions.take(np.flatnonzero(time >= first))
     earlier = len(sessions) - len(later)
     findings = [Finding(f"left out the rows before {first.date()}", earlier, hint="split.days")] if earlier else []

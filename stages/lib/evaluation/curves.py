@@ -66,8 +66,9 @@ def bin_calibration(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFr
     Returns:
         A row a bin: `predicted`, the mean probability, `observed`, the purchase rate, and `rows`, its size.
     """
+    probabilities = probabilities.astype(np.float64)  # SciPy 1.18 ranks in their type
     bin_index = (rankdata(probabilities) - 0.5) * BINS // len(probabilities)
-    table = pd.DataFrame({"predicted": probabilities.astype(np.float64), "observed": targets.astype(np.float64)})
+    table = pd.DataFrame({"predicted": probabilities, "observed": targets.astype(np.float64)})
     by_bin = table.groupby(bin_index)
     return by_bin.mean().assign(rows=by_bin.size()).reset_index(drop=True)
 
