@@ -1,6 +1,7 @@
 """No feature of a session knows what comes after the page view at which it is scored."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from helpers import RunStage, WriteParams
 
 from stages.lib.dataset.sessions import read_sessions
 
-SECOND = pd.Timedelta("1s")
+SECOND = timedelta(seconds=1)
 
 
 def unchanged(later: pd.DataFrame) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def with_rows(**changes: Any) -> pd.DataFrame:
     """The log with one more purchase, with these values, in each session of three views without one."""
     last = LOG.groupby("session").tail(1)
     last = last[last.session.str[1:].astype(int) % 4 % 3 > 0]
-    return pd.concat([LOG, last.assign(event="purchase", time=last.time + pd.Timedelta("1s"), **changes)])
+    return pd.concat([LOG, last.assign(event="purchase", time=last.time + timedelta(seconds=1), **changes)])
 
 
 def missing_visitors(example: str) -> tuple[str, ...]:
