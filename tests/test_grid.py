@@ -185,6 +185,14 @@ def test_a_fold_is_loaded_as_it_was_whatever_an_earlier_search_has_left(two_fold
         np.testing.assert_array_equal(getattr(loaded, name)[:], array, strict=True)
 
 
+def test_git_is_not_needed(
+    base: ModelConfig, two_folds: list[Fold], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    saved = {base.encoding: [two_folds[0].save(tmp_path / "fold")]}
+    assert len(run_shard([0], grid_points({"learning_rate": [0.001]}), base, saved, 1, tmp_path / "0-0000")) == 1
+
+
 def test_metrics_that_are_damaged_in_a_checkpoint_are_not_used(
     base: ModelConfig, two_folds: list[Fold], tmp_path: Path
 ) -> None:

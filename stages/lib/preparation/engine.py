@@ -15,8 +15,6 @@ from duckdb import OutOfMemoryException
 from stages.lib.common.errors import InputError, first_line
 from stages.lib.common.files import scratch_folder
 
-ibis.options.sql.fuse_selects = False  # engines merge nested queries themselves, in a fraction of the time
-
 LOCAL = "duckdb://"
 DEFAULT_MEMORY = 5 * 2**29  # bytes of the whole process, for a click log
 # Of the memory that the process has not used yet: DuckDB does not count all that it uses, and writing takes some too.

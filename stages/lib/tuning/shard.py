@@ -7,6 +7,7 @@ import zlib
 from functools import partial
 from pathlib import Path
 from threading import RLock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,8 +103,11 @@ def run_shard(
 
 def _scan(**options: Any) -> Any:
     from talos import Scan
+    from talos.experiment import provenance
     from tqdm import tqdm
 
+    # talos would start git to find the revision of its own code: there may be none, and each commit would be new.
+    provenance.subprocess = SimpleNamespace(run=lambda *_, **__: SimpleNamespace(returncode=1))
     tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a worker would leave behind
     return Scan(**options)
 
