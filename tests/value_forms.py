@@ -221,5 +221,6 @@ def time_forms() -> Forms:
             pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"))},
         "pandas": pandas_column(TIMES, object),
         "duckdb": duckdb_column(map(str, TIMES), "TIME"),
+        "duckdb of UTC": duckdb_column(map(str, TIMES), "TIMETZ"),  # as earlier pyarrows write times
         "csv": csv_column(TIMES),
     }  # fmt: skip

@@ -102,6 +102,7 @@ def restore_types(table: Table, schema: pa.Schema, path: Path) -> Table:
             unit = field.type.unit
             length = (length - length % 1000) / 1000 if unit == "ns" else length * MICROSECONDS[unit]
             columns[field.name] = length.cast("float64") / 10**6
-        elif pa.types.is_time64(field.type) and field.type.unit == "ns":
-            columns[field.name] = table[field.name].cast("time")
+        elif pa.types.is_time(field.type):
+            # Earlier pyarrows write times as of UTC: to DuckDB these have a zone, which Ibis does not see.
+            columns[field.name] = table[field.name].cast("string").re_replace(r"\+00$", "").cast("time")
     return table.mutate(**columns) if columns else table
