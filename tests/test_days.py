@@ -15,6 +15,7 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from stages import score
+from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import InputError
 from stages.lib.dataset.left_out import LeftOut
 from stages.lib.dataset.schema import Dtype, Schema
@@ -202,6 +203,23 @@ def test_options_of_score_that_are_for_days(grown: DayLog, tmp_path: Path, capsy
 
 def fail(*_: object, **__: object) -> None:
     raise AssertionError("made again")
+
+
+def test_an_engine_may_write_folders_of_files_as_spark_does(grown: DayLog, tmp_path: Path) -> None:
+    log = DayLog(tmp_path, **GLOBAL)
+    for folder in ("memo", "log"):
+        shutil.copytree(grown.folder / folder, tmp_path / folder, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "memo/states")  # otherwise nothing would be made of the parts
+    for part in (tmp_path / "memo/parts").iterdir():
+        for file in [*part.glob("*/0.parquet")]:
+            content = file.read_bytes()
+            file.unlink()
+            file.mkdir()
+            (file / "part-00000.parquet").write_bytes(content)
+            (file / "_SUCCESS").touch()
+        (part / "SHA256SUMS").unlink()
+        write_checksums(part)
+    assert log.run() == grown.run()
 
 
 def flip_a_bit(file: Path) -> None:

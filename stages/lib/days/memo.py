@@ -84,9 +84,10 @@ class Memo:
                 check.result()
 
     def files(self, folder: Path) -> list[Path]:
-        """Those in a folder of a result, and those that were written there but are missing now: `check` tells."""
+        """The parquet files below a folder of a result, and those that are missing there now: `check` tells."""
         written = {path for path in read_checksums(self._result(folder)) if path.is_relative_to(folder)}
-        return sorted(written.union(folder.iterdir() if folder.exists() else ()))
+        found = {path for path in folder.rglob("*") if path.is_file()}  # Spark writes a folder of them
+        return sorted(path for path in written | found if path.suffix == ".parquet")
 
     def _result(self, path: Path) -> Path:
         """The folder of the result that the path belongs to, which has checksums."""

@@ -90,7 +90,7 @@ class Update:
         # All numbers are whole, but engines write some sums as others.
         table = table.cast({column: "int64" for column, type_ in table.schema().items() if type_.is_floating()})
         # From the name, since a list of cases would take longer the more sources there are.
-        folder = table.filename.re_replace(f"/{name}/[^/]*$", "")
+        folder = table.filename.re_replace(f"/{name}/[^/]*(/[^/]*)?$", "")
         source = folder.substr(len(f"{self.memo.folder}/"))
         if others:
             source = folder.cases(*[(str(path), other) for other, path in others.items()], else_=source)
