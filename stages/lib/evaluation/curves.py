@@ -66,7 +66,7 @@ def bin_calibration(targets: np.ndarray, probabilities: np.ndarray) -> pd.DataFr
     Returns:
         A row a bin: `predicted`, the mean probability, `observed`, the purchase rate, and `rows`, its size.
     """
-    probabilities = probabilities.astype(np.float64)  # SciPy 1.18 ranks in their type
+    probabilities = probabilities.astype(np.float64)  # SciPy 1.18 ranks float32 in float32
     bin_index = (rankdata(probabilities) - 0.5) * BINS // len(probabilities)
     table = pd.DataFrame({"predicted": probabilities, "observed": targets.astype(np.float64)})
     by_bin = table.groupby(bin_index)

@@ -108,7 +108,8 @@ def _placements(targets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     A tie counts one half. These are DeLong's placement values times the number of rows of the other class: they are
     multiples of one half, so that sums are exact, and equal ones have a variance of exactly 0.
     """
-    is_positive, scores = np.asarray(targets) == 1, np.asarray(scores, np.float64)  # SciPy 1.18 ranks in their type
+    is_positive = np.asarray(targets) == 1
+    scores = np.asarray(scores, np.float64)  # SciPy 1.18 ranks float32 in float32
     positives, negatives = scores[is_positive], scores[~is_positive]
     if not len(positives) or not len(negatives):
         raise ValueError("an AUC needs rows of both targets")
