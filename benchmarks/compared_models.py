@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.tools import PARAMS, write_params
 from stages import blend
 from stages.lib.baselines import fit_logistic
-from stages.lib.common.model_params import Encoding, ModelConfig
+from stages.lib.common.model_params import Encoding, ModelConfig, Trees
 from stages.lib.common.params import Params
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
@@ -118,9 +118,12 @@ def _fit_blend(params: Params, sessions: Sessions, seed: int) -> SavedModel:
     """As the three stages do that it takes."""
     with _stage_files(params, sessions, seed) as run:
         run.train_strong()
-        fit = partial(BoostedTrees.fit, settings=params.train_reference.trees, seed=seed)
-        candidate = TrainerCandidate(fit, params.train_base.encoding)
-        train_and_predict([candidate], run.params, *run.paths("trees"), save=partial(_save, folder="models/trees"))
+        train_and_predict(
+            [run.trees(params.train_reference.trees)],
+            run.params,
+            *run.paths("trees"),
+            save=partial(_save, folder="models/trees"),
+        )
         blend.main(Path("out_of_fold"), Path("predictions"), Path("models"))
         return load_model(Path("models/blend"))
 
@@ -140,8 +143,12 @@ class _Stages:
     def train_strong(self) -> None:
         compiled_loop.clear_cache()
         config, (train, test, predictions, out_of_fold) = self.params.train_strong, self.paths("strong")
-        model = Path("models/strong")
-        train_network(config, self.params, train, test, model, predictions, out_of_fold, points=config.candidates)
+        outputs, points = (Path("models/strong"), predictions, out_of_fold), config.candidates
+        train_network(config, self.params, train, test, *outputs, points=points, teacher=self.trees(config.teacher))
+
+    def trees(self, settings: Trees) -> TrainerCandidate:
+        fit = partial(BoostedTrees.fit, settings=settings, seed=self.params.seed)
+        return TrainerCandidate(fit, self.params.train_base.encoding)
 
 
 @contextmanager

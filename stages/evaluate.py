@@ -64,7 +64,7 @@ def main(split: Path, predictions: Path, out_of_fold: Path, models: Path, metric
 
 
 def read_histories(models: Path, scores: dict[str, dict[str, Any]]) -> dict[str, pd.DataFrame]:
-    """The losses of each network by epoch; `scores` get its inputs, target-encoded columns and point of the grid."""
+    """The losses of each network by epoch; `scores` get what else is known of its training."""
     histories = {}
     for model in MODELS:
         if model.is_network:
@@ -72,8 +72,9 @@ def read_histories(models: Path, scores: dict[str, dict[str, Any]]) -> dict[str,
             with file_errors(folder, "a trained model", "run the stage that trains it", (KeyError,)):
                 training = json.loads((folder / "training.json").read_bytes())
                 scores[model.name] |= {name: training[name] for name in ("inputs", "point")}
-                if "target_encoded" in training:  # not of a model without such columns
-                    scores[model.name]["target_encoded"] = training["target_encoded"]
+                for name in ("distillation", "target_encoded"):  # which few models have
+                    if name in training:
+                        scores[model.name][name] = training[name]
                 histories[model.name] = pd.read_csv(folder / "history.csv")
     return histories
 

@@ -28,6 +28,7 @@ TINY = {
     "train_strong.network.layers": [4],
     "train_strong.network.ensemble_size": 2,
     "train_strong.training.epochs": 1,
+    "train_strong.teacher.max_iter": 5,
     "train_strong.candidates": [{}, {"dropout": 0.3}],
     "train_reference.trees.max_iter": 5,
 }
@@ -37,6 +38,7 @@ LEAST = {
     "validation.calibration": "none",
     "validation.extra_seeds": 0,
     "train_strong.network.ensemble_size": 1,
+    "train_strong.distillation": 0.0,
     "train_strong.candidates": [{}],
 }
 

@@ -14,7 +14,8 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Params, Trees
+from stages.lib.common.model_params import Trees
+from stages.lib.common.params import Params
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, read_sessions, write_sessions
 from stages.lib.modeling.blend import Blend, Weights, load_model, save_blend

@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Trees
+from stages.lib.common.model_params import Trees
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions
 from stages.lib.modeling.blend import load_model

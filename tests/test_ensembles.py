@@ -1,6 +1,8 @@
 """The members of an ensemble are its folds: no row is predicted by a member that has seen its target."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ from helpers import ROOT, as_sessions, sessions_frame
 from stages.lib.common.model_params import ModelConfig
 from stages.lib.common.params import Params
 from stages.lib.common.processes import Call, OnResult, in_this_process, process_pool
-from stages.lib.dataset.sessions import write_sessions
+from stages.lib.dataset.sessions import Sessions, write_sessions
 from stages.lib.dataset.splits import cv_folds
+from stages.lib.modeling.boosted_trees import BoostedTrees
+from stages.lib.modeling.cross_validation import Fold
 from stages.lib.modeling.model import Model
 from stages.lib.modeling.network_stage import train_network
+from stages.lib.modeling.target_encoding import inner_folds
+from stages.lib.modeling.trainer import Candidate
 
 COMMITTED = Params.load(ROOT / "params.yaml")
 ROWS = 160
@@ -36,8 +42,9 @@ def params_with(strategy: str = "stratified", **validation: Any) -> Params:
     )
 
 
-def config_with(ensemble_size: int) -> ModelConfig:
-    return COMMITTED.train_strong.with_point({"layers": [4], "epochs": 2, "bins": 2, "ensemble_size": ensemble_size})
+def config_with(ensemble_size: int, distillation: float = 0.0) -> ModelConfig:
+    small = {"layers": [4], "epochs": 2, "bins": 2, "ensemble_size": ensemble_size, "distillation": distillation}
+    return COMMITTED.train_strong.with_point(small)
 
 
 class Spy:
@@ -66,31 +73,41 @@ def write_frame(frame: pd.DataFrame) -> None:
     write_sessions(Path("test.parquet"), sessions.select("feature", "visitor", "time"))
 
 
-def train(ensemble_size: int, params: Params) -> list[Any]:
+def train(ensemble_size: int, params: Params, distillation: float = 0.0) -> list[Any]:
     """Train, and return what each training returned."""
+    trees = COMMITTED.train_strong.teacher.model_copy(update={"max_iter": 3})
+    teacher = Candidate(partial(BoostedTrees.fit, settings=trees, seed=1), COMMITTED.train_base.encoding)
     spy = Spy()
-    train_network(config_with(ensemble_size), params, *PATHS, pool=spy)
-    return spy.results[0]
+    train_network(config_with(ensemble_size, distillation), params, *PATHS, pool=spy, teacher=teacher)
+    return spy.results[1 if distillation else 0]
 
 
-@pytest.mark.parametrize("strategy", ["stratified", "grouped"])
+@pytest.mark.parametrize(("strategy", "distillation"), [("stratified", 0.0), ("stratified", 1.0), ("grouped", 0.0)])
 def test_the_target_of_a_row_changes_no_out_of_fold_prediction_of_it(
-    strategy: str, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    strategy: str, distillation: float, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame["code"] = [f"code {number // 2 % 70}" for number in range(ROWS)]  # so many that targets encode it
     write_frame(frame)
     sessions = as_sessions(frame, buys="target", visitor="visitor", time="time")
     folds = cv_folds(sessions, strategy, 3, COMMITTED.seed)
-    before = train(3, params_with(strategy, folds=3))
+    usual = inner_folds(strategy, COMMITTED.seed)
+    of_all_rows = usual(sessions)
+
+    def inner(rows: Sessions) -> Sequence[Fold]:
+        return of_all_rows if len(rows) == ROWS else usual(rows)
+
+    before = train(3, params_with(strategy, folds=3), distillation)
     _, val_idx = folds[0]
     frame.loc[val_idx, "buys"] = 1 - frame.loc[val_idx, "buys"]
     write_frame(frame)
     # Stratified folds depend on the targets: here they are to remain as they are.
     monkeypatch.setattr("stages.lib.modeling.training_stage.cv_folds", lambda *arguments: folds)
-    after = train(3, params_with(strategy, folds=3))
+    monkeypatch.setattr("stages.lib.modeling.training_stage.inner_folds", lambda *arguments: inner)
+    after = train(3, params_with(strategy, folds=3), distillation)
     assert (after[0][1].targets == 1 - before[0][1].targets).all()
     np.testing.assert_array_equal(after[0][1].probabilities, before[0][1].probabilities)
     assert not np.array_equal(after[1][1].probabilities, before[1][1].probabilities)
+    assert json.loads((MODEL / "training.json").read_text()).get("distillation", 0.0) == distillation
 
 
 def test_as_many_members_as_folds_need_no_further_training(frame: pd.DataFrame) -> None:

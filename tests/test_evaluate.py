@@ -107,10 +107,13 @@ def test_models_are_compared_as_the_registry_says(run_stage: RunStage, probabili
 
 
 def test_networks_alone_have_inputs_and_losses(run_stage: RunStage, probabilities: dict[str, np.ndarray]) -> None:
-    training = {"inputs": 40, "point": {}, "target_encoded": ["city"]}
+    training = {"inputs": 40, "point": {}, "target_encoded": ["city"], "distillation": 0.5}
     Path("models/strong/training.json").write_text(json.dumps(training))
     models = evaluate(run_stage)["models"]
     assert {name for name, figures in models.items() if figures.get("target_encoded") == ["city"]} == {"strong"}
+    assert {name: figures["distillation"] for name, figures in models.items() if "distillation" in figures} == {
+        "strong": 0.5
+    }
     inputs = {name: figures["inputs"] for name, figures in models.items() if "inputs" in figures}
     assert inputs == {name: 10 * position for position, name in enumerate(NETWORKS, start=1)}
     losses = pd.read_csv("metrics/loss.csv")

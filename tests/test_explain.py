@@ -17,7 +17,8 @@ from benchmarks import explanation_error
 from stages import score
 from stages.lib import explanation
 from stages.lib.common.errors import InputError
-from stages.lib.common.params import Params, Trees
+from stages.lib.common.model_params import Trees
+from stages.lib.common.params import Params
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions

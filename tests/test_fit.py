@@ -88,6 +88,17 @@ def test_results_are_those_of_keras_with_class_weights() -> None:
     assert_same_weights(model, keras_model)
 
 
+def test_a_soft_target_counts_in_both_classes_for_their_weights() -> None:
+    inputs, _ = make_rows()
+    soft = np.random.default_rng(3).uniform(0, 0.4, 99)
+    of_purchases, of_others = 99 / 2 * soft / soft.sum(), 99 / 2 * (1 - soft) / (1 - soft).sum()
+    weights = of_purchases + of_others
+    model, keras_model = make_network(), make_network()
+    fit(model, inputs, soft, settings_with(class_weight="balanced"), seed=SEED)
+    keras_fit(keras_model, inputs, of_purchases / weights, SETTINGS, sample_weight=weights)
+    assert_same_weights(model, keras_model)
+
+
 def test_results_are_those_of_keras_with_batch_normalization() -> None:
     """Including moving statistics, and a smaller last batch, whose statistics are those of its own rows."""
     model, keras_model = (make_network(keras.layers.BatchNormalization()) for _ in range(2))

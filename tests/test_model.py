@@ -96,6 +96,20 @@ def test_every_configuration_trains_stops_early_and_is_saved_as_the_same_bytes(
     assert (loaded.predict(sessions.features) == model.predict(sessions.features)).all()
 
 
+# Soft targets -----------------------------------------------------
+
+
+def test_soft_targets_are_learned_in_place_of_targets_but_not_validated_on() -> None:
+    sessions = as_sessions(sessions_frame(400), buys="target")
+    soft = sessions.with_soft_targets(np.where(sessions.column("target") == 1, 0.6, 0.8))
+    config = PARAMS.train_base.with_point({"layers": [8], "epochs": 30, "batch_size": 32, "learning_rate": 0.01})
+    config = config.model_copy(update={"validation_split": 0.2})
+    model = train_model(soft, fit_encoder(soft.features, config.encoding), config, "stratified", 1)
+    probabilities = model.predict(sessions.features)
+    assert probabilities.min() > 0.45 and probabilities.max() < 0.95
+    assert model.history["val_auc"][-1] < 0.2  # by targets, of which it has learned the opposite
+
+
 # Weights ----------------------------------------------------------
 
 QUICK = PARAMS.train_base.with_point({"layers": [8], "epochs": 20, "batch_size": 32, "learning_rate": 0.01})

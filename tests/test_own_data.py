@@ -19,6 +19,7 @@ TRAINING = {
     "train_strong.network.layers": [4],
     "train_strong.network.ensemble_size": 2,
     "train_strong.training.epochs": 1,
+    "train_strong.teacher.max_iter": 20,
     "train_strong.candidates": [{}],
     "train_reference.trees.max_iter": 20,
     "validation.folds": 0,

@@ -171,6 +171,13 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ("train_strong.candidates", [{"dropout": 1}], "candidates: number 1: network.dropout: expected less than 1"),
         ("train_strong.candidates", [{"patience": 1}], "number 1: training.patience needs a validation_split"),
         ("train_strong.candidates", [{}, {"l2": 0.1}, {}], "train_strong: candidates: number 3 is listed twice"),
+        (
+            "train_strong.candidates",
+            [{"distillation": 2}],
+            "candidates: number 1: distillation: expected less than or equal to 1",
+        ),
+        ("train_strong.distillation", -0.1, "train_strong.distillation: expected greater than or equal to 0"),
+        ("grid_search.grid", {"distillation": [1.0]}, "grid_search.grid.distillation: unknown key"),
         ("train_strong.candidates", [{"ensemble_size": 3}], "ensemble_size in number 1: all candidates have the same"),
         ("train_reference.trees.l2_regularization", -1, "l2_regularization: expected greater than or equal to 0"),
         ("train_reference.trees.max_features", 0, "train_reference.trees.max_features: expected greater than 0"),

@@ -111,6 +111,17 @@ def test_the_page_and_the_card_name_the_columns_that_are_target_encoded(folder: 
     assert "Target encoding: the infrequent categories of `city`, `<b>code` share an input" in CARD.read_text()
 
 
+def test_the_card_says_what_learned_from_trees(folder: Path, write_report: Write) -> None:
+    write_report()
+    assert "distillation" not in CARD.read_text()
+    content = evaluation()
+    content["models"]["strong"]["distillation"] = 0.75
+    write_json(folder / "evaluation.json", content)
+    write_report()
+    expected = "what the strong network learned to predict, targets are 25% and the probabilities of boosted trees 75%"
+    assert expected in CARD.read_text()
+
+
 def test_every_auc_has_its_interval_and_every_accuracy_that_of_the_majority_class(page: str) -> None:
     rows = re.findall(r"<tr[^>]*><th scope=.row.>([^<]+)</th><td>0.7.*?</tr>", page)
     assert [row.replace("&#39;", "'") for row in rows] == [LABELS[name] for name in MODELS]

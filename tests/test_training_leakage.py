@@ -44,6 +44,7 @@ SMALL = {
     "validation.calibration": "isotonic",
     "train_strong.network.layers": [6],
     "train_strong.network.ensemble_size": 2,
+    "train_strong.teacher.max_iter": 5,
     "train_strong.candidates": [{}, {"dropout": 0.3}],
     "train_reference.trees.max_iter": 5,
 }

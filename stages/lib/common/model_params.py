@@ -1,4 +1,4 @@
-"""How networks are made, as params.yaml says it: encoding, network, training, and candidates of them."""
+"""How models are made, as params.yaml says it: networks, candidates of them, and boosted trees."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -69,9 +69,38 @@ class ModelConfig(Section):
         return ModelConfig.model_validate(self.model_dump(include={*ModelConfig.model_fields}) | sections)
 
 
-class StrongConfig(ModelConfig):
-    """A configuration with changes of it to choose from."""
+class Trees(Section):
+    learning_rate: Positive
+    max_iter: Count
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+    l2_regularization: NotNegative
+    max_features: Annotated[float, Field(gt=0, le=1)]
 
+
+class DistilledConfig(ModelConfig):
+    """A network that learns from boosted trees as well.
+
+    Attributes:
+        distillation: the weight of the trees' probabilities in what it learns to predict; the targets have the rest.
+    """
+
+    distillation: Annotated[float, Field(ge=0, le=1)]
+
+    def with_point(self, point: dict[str, Any]) -> "DistilledConfig":
+        """As for other configurations; distillation may be changed too."""
+        distillation = {"distillation": point.get("distillation", self.distillation)}
+        changed = super().with_point({name: value for name, value in point.items() if name != "distillation"})
+        return DistilledConfig.model_validate(changed.model_dump() | distillation)
+
+    @property
+    def without_distillation(self) -> ModelConfig:
+        return ModelConfig.model_validate(self.model_dump(include={*ModelConfig.model_fields}))
+
+
+class StrongConfig(DistilledConfig):
+    """A configuration with changes of it to choose from, and the boosted trees that it learns from."""
+
+    teacher: Trees
     candidates: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
     @model_validator(mode="after")

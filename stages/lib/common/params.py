@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from stages.lib.common.errors import InputError
-from stages.lib.common.model_params import ModelConfig, Section, StrongConfig
+from stages.lib.common.model_params import ModelConfig, Section, StrongConfig, Trees
 from stages.lib.common.param_types import (
     ColumnName,
     Columns,
@@ -178,14 +178,6 @@ class Logistic(Section):
     C: Positive
 
 
-class Trees(Section):
-    learning_rate: Positive
-    max_iter: Count
-    max_leaf_nodes: Annotated[int, Field(ge=2)]
-    l2_regularization: NotNegative
-    max_features: Annotated[float, Field(gt=0, le=1)]
-
-
 class TrainReference(Section):
     logistic: Logistic
     trees: Trees
@@ -227,8 +219,9 @@ class Params(Section):
 
     @property
     def grid_base(self) -> ModelConfig:
-        """The configuration that the grid varies."""
-        return {"train_base": self.train_base, "train_strong": self.train_strong}[self.grid_search.base]
+        """The configuration that the grid varies; its networks learn from targets only."""
+        bases = {"train_base": self.train_base, "train_strong": self.train_strong.without_distillation}
+        return bases[self.grid_search.base]
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:

@@ -40,9 +40,16 @@ class Sessions:
 
     def with_features(self, columns: dict[str, np.ndarray]) -> "Sessions":
         """The same rows with these numbers, each (rows,), as further features, which are in memory."""
+        return self._with_columns(columns, "feature")
+
+    def with_soft_targets(self, values: np.ndarray) -> "Sessions":
+        """The same rows with what a model should learn to predict in place of the targets, (rows,), from 0 to 1."""
+        return self._with_columns({"_soft_target": values.astype(np.float64)}, "soft_target")
+
+    def _with_columns(self, columns: dict[str, np.ndarray], role: str) -> "Sessions":
         table = self.table
         for name, values in columns.items():
-            table = table.append_column(pa.field(name, pa.float64(), metadata={"role": "feature"}), pa.array(values))
+            table = table.append_column(pa.field(name, pa.float64(), metadata={"role": role}), pa.array(values))
         return Sessions(table)
 
     def frame(self, *roles: str) -> Frame:

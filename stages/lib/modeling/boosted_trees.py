@@ -21,7 +21,7 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from stages.lib.common.checksums import write_checksums
 from stages.lib.common.errors import InputError, file_errors
 from stages.lib.common.files import atomic_write
-from stages.lib.common.params import Trees
+from stages.lib.common.model_params import Trees
 from stages.lib.common.progress import advance
 from stages.lib.dataset.parquet import Frame, iter_chunks
 from stages.lib.dataset.schema import Schema

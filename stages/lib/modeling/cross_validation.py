@@ -111,6 +111,7 @@ def fit_fold(
     inner_folds: InnerFolds,
     *,
     extra_seed: int = 0,
+    soft_targets: np.ndarray | None = None,
 ) -> tuple[Predictor, ValidatedFold]:
     """Fit a model on the training rows of a fold, and predict its validation rows.
 
@@ -122,11 +123,14 @@ def fit_fold(
             what takes targets is.
         inner_folds: of the fold's training rows, see `fit_to_train`.
         extra_seed: see `Fit`.
+        soft_targets: of the fold's training rows, to learn instead of their targets.
 
     Raises:
         InputError: training fails.
     """
     train, val = map(sessions.take, fold)
+    if soft_targets is not None:
+        train = train.with_soft_targets(soft_targets)
     encoder, encoded_train = fit_to_train(train, encoding, inner_folds)
     model = fit(encoded_train, encoder, extra_seed=extra_seed)
     return model, ValidatedFold(val.column("target").to_numpy(), model.predict(val.features))

@@ -37,7 +37,7 @@ def fit(
         model: built, not compiled; sequential or functional. It ends in a sigmoid; several outputs are the members of
             an ensemble, each with a loss of its own. Its layers can be created from their configuration.
         inputs: (rows, inputs). If they are in a file, a chunk is in memory at a time.
-        targets: (rows,) or (rows, 1), 0 or 1.
+        targets: (rows,) or (rows, 1), from 0 to 1.
         training: optimizer, epochs and so on.
         seed: see above.
         validation_data: inputs and targets to evaluate on after each epoch.
@@ -60,7 +60,7 @@ def fit(
         raise ValueError("early stopping (patience > 0) needs an evaluation after each epoch")
     if not model.built:
         raise ValueError("the model is not built: start it with an Input")
-    columns = _as_columns(inputs, targets, _weights(targets, training.class_weight, sample_weight))
+    columns = _as_columns(inputs, *_weighted(targets, training.class_weight, sample_weight))
     validation = (validation_data[0], _as_columns(*validation_data)[0]) if validation_data else None
     _seed_dropout(model, seed)
     rates = learning_rates(training, len(inputs))
@@ -93,16 +93,23 @@ def fit(
     return model.history.history
 
 
-def _weights(targets: np.ndarray, class_weight: str, sample_weight: np.ndarray | None) -> np.ndarray:
-    """Weights, (rows, 1) or (rows, outputs); `balanced` gives both classes the same total."""
+def _weighted(
+    targets: np.ndarray, class_weight: str, sample_weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets, (rows,), and weights, (rows, 1) or (rows, outputs).
+
+    `balanced` gives both classes the same total. A target between 0 and 1 is a part of a row in each class.
+    """
+    targets = np.ravel(targets).astype(float)
     weights = np.ones(len(targets)) if sample_weight is None else np.asarray(sample_weight, float)
     weights = weights.reshape(len(weights), -1)
     if class_weight == "balanced":
-        labels = np.ravel(targets).astype(int)
-        counts = np.bincount(labels, minlength=2)
-        by_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        weights = weights * by_class[labels][:, np.newaxis]
-    return weights
+        by_class = np.column_stack([1 - targets, targets])
+        counts = by_class.sum(axis=0)
+        by_class *= len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        in_total = by_class.sum(axis=1)
+        targets, weights = by_class[:, 1] / in_total, weights * in_total[:, np.newaxis]
+    return targets, weights
 
 
 def _as_columns(inputs: Matrix, targets: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:

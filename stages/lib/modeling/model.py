@@ -1,7 +1,7 @@
 """A network with the encoder of its inputs: trained, saved in a folder, loaded, and used to predict."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ class Model:
     Attributes:
         history: for each metric the values by epoch.
         point: how its configuration differs from that in params.
+        distillation: the weight of a teacher's probabilities in what it has learned.
     """
 
     network: keras.Model
     encoder: Encoder
     history: dict[str, list[float]]
     point: dict[str, Any] = field(default_factory=dict)
+    distillation: float = 0.0
 
     def predict(self, features: Frame) -> np.ndarray:
         """Probabilities of a purchase, not calibrated, float32 of shape (rows,)."""
@@ -71,7 +73,9 @@ class Model:
             self.encoder.save(temporary / "encoder.json")
             decision.save(temporary / "decision.json")
             schema.save(temporary / "schema.json")
-            training = {"inputs": len(self.encoder.input_names), "point": self.point}
+            training: dict[str, Any] = {"inputs": len(self.encoder.input_names), "point": self.point}
+            if self.distillation:
+                training["distillation"] = self.distillation
             if self.encoder.target_encoded:
                 training["target_encoded"] = [column.name for column in self.encoder.target_encoded]
             write_json(temporary / "training.json", training)
@@ -110,8 +114,9 @@ def train_model(
     """Train a single network on `sessions`; an ensemble is the `mean_of_models` of several.
 
     Args:
-        sessions: the training set, perhaps with weights. If `config.validation_split` is above 0, that fraction is held
-            out and only monitored; its targets do have a part in how other rows are target-encoded.
+        sessions: the training set, perhaps with weights, and with soft targets to learn in place of its targets. If
+            `config.validation_split` is above 0, that fraction is held out and only monitored; its targets do have a
+            part in how other rows are target-encoded.
         encoder: fitted on the training set.
         config: network, training and validation split; `ensemble_size` does not matter.
         strategy: how to hold rows out, see `train_test_split`.
@@ -127,12 +132,13 @@ def train_model(
     if config.validation_split:
         train_idx, val_idx = train_test_split(sessions, strategy, config.validation_split, seed)
 
-    def encode(idx: np.ndarray, resample: Resample) -> tuple[Matrix, np.ndarray]:
+    def encode(idx: np.ndarray, resample: Resample, target: str) -> tuple[Matrix, np.ndarray]:
         rows = sessions.take(idx) if len(val_idx) else sessions
-        return resample(rows.features, rows.column("target").to_numpy(), encoder, extra_seed)
+        return resample(rows.features, rows.column(target).to_numpy(), encoder, extra_seed)
 
-    validation_data = encode(val_idx, _as_is) if len(val_idx) else None
-    inputs, targets = encode(train_idx, resample or _as_is)
+    validation_data = encode(val_idx, _as_is, "target") if len(val_idx) else None
+    learned = "soft_target" if sessions.names("soft_target") else "target"
+    inputs, targets = encode(train_idx, resample or _as_is, learned)
     weights = (sessions.take(train_idx) if len(val_idx) else sessions).weights
     network = build_network(config.network, inputs.shape[1], seed + extra_seed)
     try:
@@ -163,11 +169,13 @@ def mean_of_models(models: list[Model]) -> Model:
     network = mean_of_networks([model.network for model in models])
     mean_history = {str(name): values.tolist() for name, values in history.items()}
     encoder = mean_of_encoders([model.encoder for model in models])
-    return Model(network, encoder, mean_history, models[0].point)
+    return replace(models[0], network=network, encoder=encoder, history=mean_history)
 
 
 def _with_synthetic(weights: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The weights, and for the synthetic purchases after these rows the mean weight of a purchase among them."""
+    if len(targets) == len(weights):
+        return weights
     of_purchase = weights[targets[: len(weights)] == 1].mean()
     return np.append(weights, np.full(len(targets) - len(weights), of_purchase))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from stages.lib.common.files import write_csv
-from stages.lib.common.model_params import ModelConfig
+from stages.lib.common.model_params import DistilledConfig, ModelConfig
 from stages.lib.common.params import Params
 from stages.lib.common.processes import Pool, in_this_process
 from stages.lib.dataset.sessions import Sessions
@@ -43,6 +43,7 @@ def train_network(
     resample: Resample | None = None,
     pool: Pool = in_this_process,
     points: Sequence[Point] = ({},),
+    teacher: Candidate | None = None,
 ) -> None:
     """Train a network, save it and write its predictions.
 
@@ -58,15 +59,22 @@ def train_network(
         resample: replaces the rows to train on, in each fold too.
         pool: makes the calls that train.
         points: changes of `config`, of which cross-validation chooses one.
+        teacher: what a `DistilledConfig` learns from.
 
     Raises:
         InputError: a file cannot be read, Keras lacks something that the configuration names, or training diverges.
     """
     fit = partial(_fit, strategy=params.split.strategy, seed=params.seed, resample=resample)
     candidates = [
-        Candidate(partial(fit, config=changed, point=point), changed.encoding, changed.training.epochs)
+        Candidate(
+            partial(fit, config=changed, point=point, distillation=distillation),
+            changed.encoding,
+            changed.training.epochs,
+            distillation,
+        )
         for point in points
         for changed in [config.with_point(point)]
+        for distillation in [changed.distillation if isinstance(changed, DistilledConfig) else 0.0]
     ]
     inspections = train_and_predict(
         candidates,
@@ -79,6 +87,7 @@ def train_network(
         mean=_mean,
         inspect=partial(_importance, seed=params.seed) if importance else None,
         save=partial(_save, folder=model.absolute()),
+        teacher=teacher,
         pool=pool,
     )
     if importance:
@@ -94,6 +103,7 @@ def _fit(
     *,
     config: ModelConfig,
     point: Point,
+    distillation: float,
     strategy: str,
     seed: int,
     resample: Resample | None,
@@ -105,7 +115,7 @@ def _fit(
     model = train_model(
         sessions, encoder, config, strategy, seed, resample=resample, extra_seed=extra_seed, verbose=verbose
     )
-    return replace(model, point=point)
+    return replace(model, point=point, distillation=distillation)
 
 
 def _mean(models: list[Model]) -> Model:

@@ -8,23 +8,33 @@ from pathlib import Path
 import numpy as np
 from joblib import delayed
 
+from stages.lib.common.errors import InputError
 from stages.lib.common.model_params import Encoding
 from stages.lib.common.processes import Call, Pool
 from stages.lib.common.progress import show_progress
 from stages.lib.dataset.sessions import Sessions, read_sessions
 from stages.lib.modeling.cross_validation import Fit, Fold, ValidatedFold, fit_fold
+from stages.lib.modeling.distillation import teacher_probabilities
 from stages.lib.modeling.encoder import Encoder, fit_encoder, fit_to_train
-from stages.lib.modeling.selection import evaluate_by_halving
+from stages.lib.modeling.selection import evaluate_with_pilot
 from stages.lib.modeling.target_encoding import InnerFolds
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way of making a model: how to fit it, its encoding, and how many epochs it takes."""
+    """A way of making a model.
+
+    Attributes:
+        fit: how to fit it.
+        encoding: of its inputs.
+        epochs: how many it takes.
+        distillation: the weight of a teacher's probabilities in what it learns; the targets have the rest.
+    """
 
     fit: Fit
     encoding: Encoding
     epochs: int = 1
+    distillation: float = 0.0
 
 
 Fitted = tuple[bytes, ValidatedFold | None]  # a pickled model, and what it predicts for the rows that it left out
@@ -56,12 +66,29 @@ class Trainer:
         """
         self.inner_folds = inner_folds
         self.candidates, self.train, self.pool, self.ensemble_size = candidates, train, pool, ensemble_size
-        self.n_rows = len(sessions)
+        self.n_rows, self.targets = len(sessions), sessions.column("target").to_numpy()
+        self.taught: dict[bytes | None, np.ndarray] = {}  # a teacher's probabilities by the rows to train on
         encodings = {candidate.encoding for candidate in candidates}
         self.encoders: dict[Encoding, Encoding | Encoder] = {
             encoding: encoding if ensemble_size == 1 else fit_encoder(sessions.features, encoding)
             for encoding in encodings
         }
+
+    def learn_from(self, teacher: Candidate, sessions: Sessions, parts: Sequence[Fold | None]) -> None:
+        """Fit the teacher, if a candidate learns from it, for models trained on these parts of the training set.
+
+        Raises:
+            InputError: see `teacher_probabilities`; or a worker was killed, since a teacher may need more memory.
+        """
+        if any(candidate.distillation for candidate in self.candidates):
+            rows = {_rows_key(part): np.arange(self.n_rows) if part is None else part[0] for part in parts}
+            try:
+                taught = teacher_probabilities(
+                    teacher.fit, self.train, sessions, [*rows.values()], teacher.encoding, self.inner_folds, self.pool
+                )
+            except InputError as error:
+                raise InputError(f"distillation: {error}; train_strong.distillation: 0 does without it") from None
+            self.taught = dict(zip(rows, taught, strict=True))
 
     def cross_validate(
         self, folds: Sequence[Fold], parts: Sequence[Fold | None], seeds: range
@@ -82,7 +109,7 @@ class Trainer:
             final.extend(results[len(pairs) :])
             return [validated.log_loss for _, validated in results[: len(pairs)] if validated]
 
-        losses = evaluate_by_halving(evaluate, len(self.candidates), len(folds))
+        losses = evaluate_with_pilot(evaluate, len(self.candidates), len(folds))
         return losses, fitted, final
 
     def train_final(self, candidate: int, parts: Sequence[Fold | None], seeds: range) -> list[Fitted]:
@@ -99,9 +126,18 @@ class Trainer:
 
     def _call(self, candidate: int, part: Fold | None, extra_seed: int, verbose: bool = False) -> Call:
         fit, encoding = self.candidates[candidate].fit, self.candidates[candidate].encoding
+        soft_targets = self._soft_targets(self.candidates[candidate].distillation, part)
         if part is None:
-            return delayed(_fit_all)(fit, self.train, encoding, self.inner_folds, extra_seed, verbose)
-        return delayed(_fit_part)(fit, self.train, part, self.encoders[encoding], self.inner_folds, extra_seed)
+            return delayed(_fit_all)(fit, self.train, encoding, self.inner_folds, extra_seed, verbose, soft_targets)
+        return delayed(_fit_part)(
+            fit, self.train, part, self.encoders[encoding], self.inner_folds, extra_seed, soft_targets
+        )
+
+    def _soft_targets(self, distillation: float, part: Fold | None) -> np.ndarray | None:
+        if not distillation:
+            return None
+        targets = self.targets if part is None else self.targets[part[0]]
+        return (1 - distillation) * targets + distillation * self.taught[_rows_key(part)]
 
     def _run(self, calls: list[Call], epochs: int) -> list[Fitted]:
         if not calls:
@@ -116,14 +152,34 @@ class Trainer:
 
 
 def _fit_part(
-    fit: Fit, train: Path, part: Fold, encoding: Encoding | Encoder, inner_folds: InnerFolds, extra_seed: int
+    fit: Fit,
+    train: Path,
+    part: Fold,
+    encoding: Encoding | Encoder,
+    inner_folds: InnerFolds,
+    extra_seed: int,
+    soft_targets: np.ndarray | None,
 ) -> Fitted:
-    model, validated = fit_fold(fit, read_sessions(train), part, encoding, inner_folds, extra_seed=extra_seed)
+    model, validated = fit_fold(
+        fit, read_sessions(train), part, encoding, inner_folds, extra_seed=extra_seed, soft_targets=soft_targets
+    )
     return pickle.dumps(model), validated
 
 
 def _fit_all(
-    fit: Fit, train: Path, encoding: Encoding, inner_folds: InnerFolds, extra_seed: int, verbose: bool
+    fit: Fit,
+    train: Path,
+    encoding: Encoding,
+    inner_folds: InnerFolds,
+    extra_seed: int,
+    verbose: bool,
+    soft_targets: np.ndarray | None,
 ) -> Fitted:
     encoder, sessions = fit_to_train(read_sessions(train), encoding, inner_folds)
+    if soft_targets is not None:
+        sessions = sessions.with_soft_targets(soft_targets)
     return pickle.dumps(fit(sessions, encoder, extra_seed=extra_seed, verbose=verbose)), None
+
+
+def _rows_key(part: Fold | None) -> bytes | None:
+    return None if part is None else part[0].tobytes()

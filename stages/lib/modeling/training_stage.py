@@ -44,6 +44,7 @@ def train_and_predict(
     mean: Callable[[list[Any]], Predictor] = only_model,
     inspect: Inspect | None = None,
     save: Save | None = None,
+    teacher: Candidate | None = None,
     pool: Pool = in_this_process,
 ) -> pd.DataFrame:
     """Train a model as params say, and write its predictions for the test set and, out of fold, for the training set.
@@ -63,6 +64,7 @@ def train_and_predict(
         mean: makes one model of them, perhaps in place.
         inspect: called with each fold's model and its validation rows.
         save: called with the final model, its decision and the schema of its rows.
+        teacher: what candidates with distillation learn from.
         pool: makes calls of the functions above, which have to be picklable unless it is this process.
 
     Returns:
@@ -84,6 +86,8 @@ def train_and_predict(
         seeds = seeds[int(are_members) :]
     _print_grouped_categories(sessions.features, (candidate.encoding for candidate in candidates))
     trainer = Trainer(candidates, sessions, train.absolute(), pool, ensemble_size, inner_folds(strategy, seed))
+    if teacher:
+        trainer.learn_from(teacher, sessions, [*folds, *parts])
     losses, fitted, final = trainer.cross_validate(folds, parts, seeds)
     best = choose(losses)
     judges = [choose_without(losses, fold) for fold in range(len(folds))]

@@ -41,6 +41,7 @@ def gather(metrics: Path) -> dict[str, Any]:
         "scores": scores,
         "models": models,
         "networks": [model for model in models if model.is_network],
+        "distilled": [model for model in models if "distillation" in scores[model.name]],
         "target_encoded": [
             *dict.fromkeys(name for of_model in scores.values() for name in of_model.get("target_encoded", []))
         ],
