@@ -58,9 +58,18 @@ def prepare(run_stage: RunStage, write_params: WriteParams) -> PrepareClicks:
         write_params(**RANDOM | changes)
         ran = run_stage("prepare", log, OUTPUT)
         assert ran.code == 0, ran.err
-        return OUTPUT.read_bytes()
+        content = bytes_of(OUTPUT)
+        shutil.rmtree(OUTPUT) if OUTPUT.is_dir() else OUTPUT.unlink()
+        return content
 
     return run
+
+
+def bytes_of(output: Path) -> bytes:
+    """Of a file, or of all files of a folder."""
+    files = [path for path in sorted([output, *output.rglob("*")]) if path.is_file()]
+    assert files
+    return b"".join(path.read_bytes() for path in files)
 
 
 def run_process(*arguments: str) -> str:
@@ -210,11 +219,12 @@ def test_a_spark_cluster_gives_the_same_bytes(
     workdir: Path,
 ) -> None:
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    for name in ("default", "no_session"):
-        (workdir / name).mkdir()
+    for name in ("default", "no_session", "days/log"):
+        (workdir / name).mkdir(parents=True)
     logs = {
         workdir / "default/log.parquet": SHOP,
         workdir / "no_session/log.parquet": TRACKER_PARAMS | BOT | NO_SESSION,
+        workdir / "days/log": TRACKER_PARAMS | {"prepare.clicks.days": "*.parquet"},
     }
     write_params(**SHOP)
     assert run_stage("simulate", workdir / "default/log.parquet").code == 0
@@ -222,9 +232,11 @@ def test_a_spark_cluster_gives_the_same_bytes(
     bot = [LOG[LOG.session == "s004"].assign(page=f"b{number}") for number in range(9)]
     table = pa.Table.from_pandas(pd.concat([LOG, LOG, *bot]), preserve_index=False)
     pq.write_table(table, workdir / "no_session/log.parquet")
+    for name, rows in (("first", LOG[: len(LOG) // 2]), ("second", LOG[len(LOG) // 2 :])):
+        pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), workdir / f"days/log/{name}.parquet")
     expected = {log: prepare(log, **changes) for log, changes in logs.items()}
     for log, changes in logs.items():
         tools.write_params(log.parent / "params.yaml", RANDOM | changes | {"runtime.engine": CLUSTER})
     run_process("-c", PREPARE_EACH, *map(str, logs))
     for log in logs:
-        assert (log.parent / "spark.parquet").read_bytes() == expected[log], log.parent.name
+        assert bytes_of(log.parent / "spark.parquet") == expected[log], log.parent.name
