@@ -131,7 +131,9 @@ def test_too_few_rows_are_an_error_that_says_the_way_out(positives: int, message
     sessions = make_sessions(targets)
     part = (np.arange(9, 19), np.arange(19, 29))
     trainer = Trainer([DISTILLED], sessions, TRAIN.absolute(), in_this_process, 5, inner_folds("stratified", 3))
-    with pytest.raises(InputError, match=f"^distillation: too few rows.*{message}; train_strong.distillation: 0 does"):
+    with pytest.raises(
+        InputError, match=f"^distillation: too few rows.*{message}; to do without it, set distillation to 0"
+    ):
         trainer.learn_from(Candidate(fit_teacher, standard_encoding()), sessions, [part])
 
 

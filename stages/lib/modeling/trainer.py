@@ -87,7 +87,8 @@ class Trainer:
                     teacher.fit, self.train, sessions, [*rows.values()], teacher.encoding, self.inner_folds, self.pool
                 )
             except InputError as error:
-                raise InputError(f"distillation: {error}; train_strong.distillation: 0 does without it") from None
+                hint = "to do without it, set distillation to 0 in train_strong and in its candidates"
+                raise InputError(f"distillation: {error}; {hint}") from None
             self.taught = dict(zip(rows, taught, strict=True))
 
     def cross_validate(
