@@ -168,6 +168,7 @@ def test_the_grid_s_base_is_one_of_the_networks(write_params: WriteParams, base:
         ("grid_search.grid.batch_size", 24, "grid_search.grid.batch_size: expected a valid list, got 24"),
         ("train_strong.candidates", [], "train_strong.candidates: expected at least 1 entry"),
         ("train_strong.candidates", [{}, {"layer": [4]}], "train_strong: candidates: number 2: layer: unknown key"),
+        ("train_strong.candidates", [{"distilation": 1}], "epochs, patience, class_weight, distillation"),
         ("train_strong.candidates", [{"dropout": 1}], "candidates: number 1: network.dropout: expected less than 1"),
         ("train_strong.candidates", [{"patience": 1}], "number 1: training.patience needs a validation_split"),
         ("train_strong.candidates", [{}, {"l2": 0.1}, {}], "train_strong: candidates: number 3 is listed twice"),

@@ -1,6 +1,6 @@
 """How models are made, as params.yaml says it: networks, candidates of them, and boosted trees."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -42,6 +42,8 @@ class Training(Section):
 class ModelConfig(Section):
     """How a network is made: features to inputs, inputs to a probability, and the training."""
 
+    own_keys: ClassVar[list[str]] = []  # what a point may change that is in no section
+
     encoding: Encoding
     network: Network
     training: Training
@@ -63,7 +65,7 @@ class ModelConfig(Section):
         for name, value in point.items():
             section = next((section for section in sections.values() if name in section), None)
             if section is None:
-                known = ", ".join(key for section in sections.values() for key in section)
+                known = ", ".join([*(key for section in sections.values() for key in section), *self.own_keys])
                 raise ValueError(f"{name}: unknown key; known are {known}")
             section[name] = value
         return ModelConfig.model_validate(self.model_dump(include={*ModelConfig.model_fields}) | sections)
@@ -84,13 +86,15 @@ class DistilledConfig(ModelConfig):
         distillation: the weight of the trees' probabilities in what it learns to predict; the targets have the rest.
     """
 
+    own_keys: ClassVar[list[str]] = ["distillation"]
+
     distillation: Annotated[float, Field(ge=0, le=1)]
 
     def with_point(self, point: dict[str, Any]) -> "DistilledConfig":
         """As for other configurations; distillation may be changed too."""
-        distillation = {"distillation": point.get("distillation", self.distillation)}
-        changed = super().with_point({name: value for name, value in point.items() if name != "distillation"})
-        return DistilledConfig.model_validate(changed.model_dump() | distillation)
+        own = {name: point.get(name, getattr(self, name)) for name in self.own_keys}
+        changed = super().with_point({name: value for name, value in point.items() if name not in own})
+        return DistilledConfig.model_validate(changed.model_dump() | own)
 
     @property
     def without_distillation(self) -> ModelConfig:
