@@ -35,6 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what imports have made stays, so garbage collections need not look at it again
+    gc.set_threshold(100_000)  # in place of 700: Ibis makes millions of small objects, and few of them are cycles
 
 
 @pytest.fixture(scope="session")
