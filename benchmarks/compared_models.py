@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 
 from benchmarks.tools import PARAMS, write_params
 from stages import blend
 from stages.lib.baselines import fit_logistic
 from stages.lib.common.model_params import Encoding, ModelConfig, Trees
 from stages.lib.common.params import Params
+from stages.lib.common.processes import Pool, process_pool
 from stages.lib.dataset.parquet import Frame
 from stages.lib.dataset.schema import Schema
 from stages.lib.dataset.sessions import Sessions, write_sessions
@@ -32,7 +34,8 @@ from stages.lib.modeling.target_encoding import inner_folds
 from stages.lib.modeling.trainer import Candidate as TrainerCandidate
 from stages.lib.modeling.training_stage import train_and_predict
 
-THREADS = 2
+THREADS = 2  # or processes of one thread, of a model that is many
+LOADED = ("stages.lib.modeling.model", __name__)  # by the process that these are forks of
 MISSING = "(missing)"
 
 # From a training set and a seed to a fitted model
@@ -81,6 +84,9 @@ def installed_models(names: list[str]) -> dict[str, FitModel]:
         "lightgbm": LightGBM,
         "catboost": CatBoost,
     }
+    if {"strong", "blend"} & {*names}:
+        with process_pool(*LOADED, max_workers=THREADS) as pool:
+            pool([delayed(int)()])  # loads them, so that this is not timed
     return {name: models[name] for name in names if _is_installed(CANDIDATES[name].package)}
 
 
@@ -122,29 +128,30 @@ def _fit_blend(params: Params, sessions: Sessions, seed: int) -> SavedModel:
             [run.trees(params.train_reference.trees)],
             run.params,
             *run.paths("trees"),
-            save=partial(_save, folder="models/trees"),
+            save=partial(_save, folder=Path("models/trees").absolute()),
+            pool=run.pool,
         )
         blend.main(Path("out_of_fold"), Path("predictions"), Path("models"))
         return load_model(Path("models/blend"))
 
 
-def _save(model: BoostedTrees, decision: Decision, schema: Schema, folder: str) -> None:
-    model.save(Path(folder), decision, schema)
+def _save(model: BoostedTrees, decision: Decision, schema: Schema, folder: Path) -> None:
+    model.save(folder, decision, schema)
 
 
 @dataclass(frozen=True)
 class _Stages:
     params: Params
+    pool: Pool
 
     def paths(self, name: str) -> tuple[Path, ...]:
         names = ("train.parquet", "test.parquet", f"predictions/{name}.parquet", f"out_of_fold/{name}.parquet")
         return tuple(map(Path, names))
 
     def train_strong(self) -> None:
-        compiled_loop.clear_cache()
         config, (train, test, predictions, out_of_fold) = self.params.train_strong, self.paths("strong")
-        outputs, points = (Path("models/strong"), predictions, out_of_fold), config.candidates
-        train_network(config, self.params, train, test, *outputs, points=points, teacher=self.trees(config.teacher))
+        paths, points = (train, test, Path("models/strong"), predictions, out_of_fold), config.candidates
+        train_network(config, self.params, *paths, points=points, teacher=self.trees(config.teacher), pool=self.pool)
 
     def trees(self, settings: Trees) -> TrainerCandidate:
         fit = partial(BoostedTrees.fit, settings=settings, seed=self.params.seed)
@@ -153,12 +160,15 @@ class _Stages:
 
 @contextmanager
 def _stage_files(params: Params, sessions: Sessions, seed: int) -> Iterator[_Stages]:
-    """A folder as the working directory, with a training set, and a test set of one row that nobody looks at."""
-    with TemporaryDirectory() as folder, chdir(folder):
+    """A folder as the working directory, with a training set, and a test set of one row that nobody looks at.
+
+    The workers are new ones, so that each fit compiles anew.
+    """
+    with TemporaryDirectory() as folder, chdir(folder), process_pool(*LOADED, max_workers=THREADS) as pool:
         write_params(Path("params.yaml"), {"seed": seed})
         write_sessions(Path("train.parquet"), sessions)
         write_sessions(Path("test.parquet"), sessions.take(np.arange(1)).select("feature", "key"))
-        yield _Stages(params.model_copy(update={"seed": seed}))
+        yield _Stages(params.model_copy(update={"seed": seed}), pool)
 
 
 class LightGBM:

@@ -9,8 +9,9 @@ with --protocol tabarena, tables and splits are those of BeyondArena (https://ta
 encoders and models are fitted on the training set. Differences are paired, to the boosted trees with the highest mean
 AUC on the table. Standard errors are over the splits, which share rows: they measure how much another split would
 change, not other visitors. Seconds are those of encoding, fitting and predicting; they include compiling (each fit
-compiles anew), but not imports. Networks run on one thread, LightGBM and CatBoost on two. These two, with their
-defaults, are optional: pip install -r requirements-benchmark.txt
+compiles anew), but not imports. The strong network and the blend, which are many models, are fitted by two processes of
+one thread, as their stages do it. LightGBM and CatBoost, with their defaults, have two threads, other networks one.
+These two are optional: pip install -r requirements-benchmark.txt
 """
 
 import argparse
